@@ -1,0 +1,1 @@
+"""Measurements, each a ratio from one run: `python -m benchmarks.storage`, …"""

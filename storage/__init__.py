@@ -1,0 +1,24 @@
+"""Bytes in and out: movies, image sequences and the archive between them. No torch, no ray.
+
+Read in this order: `sources` (what a source is), `archive` and `shots` (what is stored), `ingest`
+with `origin` (source and mask into a shot), `export` with `targets` (shot and version into a movie
+or a sequence), `verify`; `media` opens files through `video`, `images` and `masks`. Below lie
+`blocks`, `arrays`, `attributes`, `chunks`, `codecs`, `urls`.
+"""
+
+from storage.archive import Archive
+from storage.shots import Shot, Version
+from storage.sources import Frame, InputError, Source, SourceInfo
+from storage.urls import Files, PlaceError
+
+__all__ = [
+    "Archive",
+    "Files",
+    "Frame",
+    "InputError",
+    "PlaceError",
+    "Shot",
+    "Source",
+    "SourceInfo",
+    "Version",
+]

@@ -1,0 +1,72 @@
+"""Writing a shot, block by block, so that an interrupted write can go on where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from storage.arrays import create_array, cut, grown, write_every_chunk, write_inside
+from storage.chunks import frame_layout, mask_layout, vector_layout
+from storage.codecs import Shuffle
+from storage.shots import Shot
+from storage.sources import SourceInfo
+from storage.urls import plain_errors, remove_tree
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive frames on their way into a shot; the first axis of each array is T.
+
+    Attributes:
+        frames: `(T, H, W, C)`;  hole: `(T, H, W)` bool;  numbers, pts: `(T,)` int64.
+        truth: like frames, or None.
+    """
+
+    frames: np.ndarray
+    hole: np.ndarray
+    numbers: np.ndarray
+    pts: np.ndarray
+    truth: np.ndarray | None = None
+
+
+def create_shot_arrays(
+    url: str, info: SourceInfo, count: int, shuffle: Shuffle, *, truth: bool
+) -> None:
+    """Make the arrays of a shot of about `count` frames, removing what a broken attempt left."""
+    remove_tree(url)
+    picture = (info.height, info.width, info.channels)
+    for name in ("frames", "truth") if truth else ("frames",):
+        create_array(url, name, (count, *picture), info.dtype, frame_layout(*picture), shuffle)
+    hole = mask_layout(*picture[:2])
+    create_array(url, "hole", (count, *picture[:2]), "bool", hole, "noshuffle")
+    for name in ("numbers", "pts"):
+        create_array(url, name, (count,), "int64", vector_layout(), "shuffle")
+
+
+def write_block(shot: Shot, start: int, block: Block) -> None:
+    """Store the block from frame index `start` on, then say so in the shot's attributes."""
+    stop = start + len(block.numbers)
+    with plain_errors(shot.url):
+        parts = {
+            "frames": block.frames,
+            "hole": block.hole,
+            "numbers": block.numbers,
+            "pts": block.pts,
+        }
+        for name, values in parts.items():
+            write_every_chunk(grown(shot.url, name, stop), slice(start, stop), values)
+        if block.truth is not None:
+            truth = grown(shot.url, "truth", stop)
+            for t, pixels in enumerate(block.truth):
+                write_inside(truth, start + t, pixels, block.hole[t])
+        shot.update(stored=stop)
+
+
+def finish_shot(shot: Shot, **attributes: Any) -> None:
+    """Cut the arrays to what is stored and declare the shot complete."""
+    with plain_errors(shot.url):
+        for name in ("frames", "hole", "numbers", "pts", *(["truth"] if shot.truth else [])):
+            cut(shot.url, name, len(shot))
+        shot.update(complete=True, **attributes)

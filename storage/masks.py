@@ -1,0 +1,177 @@
+"""Masks: where the hole is, frame by frame, from whatever a user painted it in."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from storage.images import ImageSequence
+from storage.media import open_source
+from storage.pictures import LOSSY
+from storage.sources import Frame, InputError, Source, SourceInfo, frame_range
+
+ALPHA = "alpha"  # the mask's name when it is the plate's own alpha
+
+
+def open_mask(
+    spec: str,
+    source: Source,
+    *,
+    threshold: float | None = None,
+    invert: bool = False,
+    grow_px: int = 0,
+) -> Mask:
+    """Open the mask of a source.
+
+    Args:
+        spec: what `open_source` takes; one image file serves every frame; `alpha` is the source's
+            own alpha, the hole being where it is low.
+        source: the frames the mask belongs to.
+        threshold: fraction of full scale above which a value is hole. Where not given: 0 for
+            lossless images, 0.5 for movies and JPEG, which ring, and for alpha.
+        invert: the hole is where the value is at most the threshold.
+        grow_px: the hole grows by this many pixels on every side (a square of 2·grow_px + 1).
+
+    Raises:
+        InputError: the mask cannot be read, the source has no alpha, or a setting is impossible.
+    """
+    if threshold is not None and not 0 <= threshold < 1:
+        raise InputError(f"mask threshold {threshold} is not a fraction from 0 up to 1")
+    if grow_px < 0:
+        raise InputError(f"mask grow {grow_px} is negative: pixels to grow by, 0 for none")
+    if spec == ALPHA:
+        if source.info.channels not in (2, 4):
+            raise InputError(f"{source.info.path} has no alpha to take the mask from")
+        level = 0.5 if threshold is None else threshold
+        return Mask(source, source, None, level, invert, grow_px)
+    painted = open_source(spec)
+    single = isinstance(painted, ImageSequence) and os.path.isfile(spec)
+    still = next(painted.frames()) if single else None
+    level = _default_threshold(painted.info) if threshold is None else threshold
+    return Mask(source, painted, still, level, invert, grow_px)
+
+
+class Mask:
+    """The hole of every frame of a source; made by `open_mask`.
+
+    Args:
+        source: the frames.
+        painted: what the mask is read from; the source itself when it is the alpha.
+        still: the one image that serves every frame, or None.
+        threshold, invert, grow_px: see `open_mask`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        painted: Source,
+        still: Frame | None,
+        threshold: float,
+        invert: bool,
+        grow_px: int,
+    ) -> None:
+        self._source = source
+        self._painted = painted
+        self._still = still
+        self._threshold = threshold
+        self._invert = invert
+        self._grow_px = grow_px
+
+    def frames(
+        self, first: int | None = None, last: int | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (frame number of the source, hole `(H, W)` bool) for its frames `first` to `last`.
+
+        Raises:
+            InputError: count or size do not fit the source, or a mask cannot be read.
+        """
+        first, last = self._wanted(first, last)
+        shift = self._shift(first, last)
+        if self._still is not None:
+            hole = self._hole(self._still)
+            for number in range(first, last + 1):
+                yield number, hole.copy()
+            return
+        for frame in self._painted.frames(first + shift, last + shift):
+            yield frame.number - shift, self._hole(frame)
+
+    def check(self, first: int | None = None, last: int | None = None) -> None:
+        """Raise `InputError` where count or size do not fit the source; reads no frames."""
+        self._shift(*self._wanted(first, last))
+        info, wanted = self._painted.info, self._source.info
+        if (info.width, info.height) != (wanted.width, wanted.height):
+            raise self._wrong_size(info.first_number, info.width, info.height)
+
+    def fingerprint(self) -> str:
+        """Digest of the mask's files and settings, to see that nothing changed."""
+        settings = f"{self._threshold}\0{self._invert}\0{self._grow_px}\0{self._still is None}"
+        text = f"{self._painted.fingerprint()}\0{self._painted is self._source}\0{settings}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _wanted(self, first: int | None, last: int | None) -> tuple[int, int]:
+        info = self._source.info
+        return frame_range(info.path, info.first_number, self._source.count(), first, last)
+
+    def _shift(self, first: int, last: int) -> int:
+        """What is added to a frame's number to get its mask's: 0 where the numbers agree."""
+        if self._still is not None or self._painted is self._source:
+            return 0
+        begin, count = self._painted.info.first_number, self._painted.count()
+        if begin <= first and last < begin + count:
+            return 0
+        wanted = last - first + 1
+        if count == wanted:
+            return begin - first
+        raise InputError(
+            f"{self._painted.info.path} has {count} masks ({begin} to {begin + count - 1}), "
+            f"{wanted} frames are wanted ({first} to {last}): give a mask per frame, or one image"
+        )
+
+    def _hole(self, frame: Frame) -> np.ndarray:
+        height, width = frame.pixels.shape[:2]
+        if (height, width) != (self._source.info.height, self._source.info.width):
+            raise self._wrong_size(frame.number, width, height)
+        if self._painted is self._source:
+            hole = _scaled(frame.pixels[..., -1]) < self._threshold
+        else:
+            hole = _scaled(_strength(frame.pixels)) > self._threshold
+        return _grown(hole != self._invert, self._grow_px)
+
+    def _wrong_size(self, number: int, width: int, height: int) -> InputError:
+        painted, info = self._painted, self._source.info
+        files = painted.files if isinstance(painted, ImageSequence) else {}
+        name = files.get(number, f"{painted.info.path}, frame {number}")
+        return InputError(
+            f"{name}: the mask is {width}×{height}, the frames of {info.path} are "
+            f"{info.width}×{info.height}: make them the same size"
+        )
+
+
+def _default_threshold(info: SourceInfo) -> float:
+    return 0.5 if info.kind == "movie" or info.pixel_format in LOSSY else 0.0
+
+
+def _strength(pixels: np.ndarray) -> np.ndarray:
+    """The strongest colour channel; the alpha where the shape is painted in it alone."""
+    if pixels.shape[-1] in (1, 3):
+        return pixels.max(axis=-1)
+    colour, alpha = pixels[..., :-1].max(axis=-1), pixels[..., -1]
+    in_alpha = colour.min() == colour.max() and alpha.min() != alpha.max()
+    return alpha if in_alpha else colour
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Values as fractions of full scale, float32; floats are fractions already."""
+    full = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
+    return values.astype(np.float32) / np.float32(full)
+
+
+def _grown(hole: np.ndarray, grow_px: int) -> np.ndarray:
+    if grow_px == 0:
+        return hole
+    box = np.ones((2 * grow_px + 1, 2 * grow_px + 1), np.uint8)
+    return cv2.dilate(hole.astype(np.uint8), box).astype(bool)

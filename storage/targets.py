@@ -1,0 +1,112 @@
+"""Where an export goes: one movie file, or numbered images. It appears whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from storage.sources import InputError
+
+MOVIE_SUFFIXES = (".mkv", ".mp4", ".mov", ".m4v", ".avi", ".webm", ".mxf", ".ts")
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".jpg", ".jpeg")
+_NUMBER = re.compile(r"%0?(\d*)d|(#+)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A place for an export.
+
+    Attributes:
+        kind: a movie file, a folder of images, or images by a pattern in a folder.
+        folder: the images' folder; a movie's folder.
+        name: the movie's file name; the pattern's, e.g. `plate.%04d.png`; a folder has none.
+    """
+
+    kind: Literal["movie", "folder", "pattern"]
+    folder: Path
+    name: str = ""
+
+    @classmethod
+    def of(cls, text: str | os.PathLike[str]) -> Target:
+        """Read a movie's file name, a folder, or a pattern with `%04d` or `####`.
+
+        Raises:
+            InputError: it is a URL, or a file of no known kind.
+        """
+        if "://" in os.fspath(text):
+            raise InputError(f"{text}: an export goes to a local path")
+        path = Path(text).expanduser().absolute()
+        suffix = path.suffix.lower()
+        if suffix in MOVIE_SUFFIXES:
+            return cls("movie", path.parent, path.name)
+        if _NUMBER.search(path.name):
+            _check_image_suffix(path)
+            return cls("pattern", path.parent, path.name)
+        if suffix in IMAGE_SUFFIXES:
+            raise InputError(f"{path}: no number in the name; write {path.stem}.%04d{suffix}")
+        return cls("folder", path)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.name
+
+    def numbered(self, number: int) -> str:
+        """Return the pattern's file name for a frame number."""
+        return _NUMBER.sub(lambda found: f"{number:0{_digits(found)}d}", self.name, count=1)
+
+    def existing(self, names: Sequence[str]) -> bool:
+        """Return whether writing these names here would replace or join anything."""
+        if self.kind == "folder":
+            return self.folder.exists() and any(self.folder.iterdir())
+        return any((self.folder / name).exists() for name in names)
+
+    def fingerprint(self, names: Sequence[str]) -> str:
+        """Digest of the files' names, sizes and modification times; empty where one is missing."""
+        digest = hashlib.sha256()
+        for name in names:
+            file = self.folder / name
+            if not file.is_file():
+                return ""
+            stat = file.stat()
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
+
+    @contextmanager
+    def being_written(self) -> Iterator[Path]:
+        """Give a folder to write to; on leaving it without an error, its files move into place."""
+        hidden = "." + (self.name or self.folder.name).replace("%", "").replace("#", "")
+        parent = self.folder.parent if self.kind == "folder" else self.folder
+        partial = parent / f"{hidden}.partial"
+        shutil.rmtree(partial, ignore_errors=True)  # what a killed export left
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            self._publish(partial)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _publish(self, partial: Path) -> None:
+        if self.kind == "folder" and not self.existing([]):
+            if self.folder.exists():
+                self.folder.rmdir()
+            os.replace(partial, self.folder)
+            return
+        for file in sorted(partial.iterdir()):
+            os.replace(file, self.folder / file.name)
+
+
+def _digits(found: re.Match[str]) -> int:
+    return len(found[2]) if found[2] else int(found[1] or 0)
+
+
+def _check_image_suffix(path: Path) -> None:
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        known = " ".join(IMAGE_SUFFIXES)
+        raise InputError(f"{path}: unknown image format {path.suffix!r}; known are {known}")

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from storage_fakes import noise, square
+
+from storage.__main__ import main
+from storage.archive import Archive
+from storage.media import open_source
+from storage.stills import write_image
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A sequence of three frames and its masks, in folders `plate` and `mask`."""
+    for name, pictures in (
+        ("plate", noise(3, 20, 30, 3)),
+        ("mask", 255 * square(3, 20, 30)[..., None].astype(np.uint8)),
+    ):
+        (tmp_path / name).mkdir()
+        for t, picture in enumerate(pictures):
+            write_image(tmp_path / name / f"{name}.{t + 1:03d}.png", picture)
+    return tmp_path
+
+
+@pytest.fixture
+def run(clip, monkeypatch, capsys):
+    """Return a function that runs a command line in the clip's folder: status, output, errors."""
+    monkeypatch.chdir(clip)
+
+    def command(line):
+        status = main(line.split())
+        return status, *capsys.readouterr()
+
+    return command
+
+
+def fill(clip):
+    shot = Archive.open(str(clip / "work"), "a").shot("one")
+    version = shot.create_version("first", {"status": "done"})
+    for t in range(len(shot)):
+        version.write(t, noise(20, 30, 3, seed=4))
+
+
+def test_a_clip_goes_in_is_listed_and_comes_out(clip, run):
+    status, out, _ = run("ingest work one plate --mask mask")
+    assert (status, out) == (0, "one: stored 3 frames\n")
+    fill(clip)
+    _, out, _ = run("ls work")
+    assert out == "one: 3 frames 30×20×3 uint8\n  first: 3 of 3 frames done\n"
+    assert run("export work one out")[:2] == (0, "out: written 3 frames\n")
+    assert run("export work one original --original")[0] == 0
+    original, result = (
+        np.stack([frame.pixels for frame in open_source(str(clip / name)).frames()])
+        for name in ("plate", "out")
+    )
+    hole = square(3, 20, 30)
+    np.testing.assert_array_equal(result[~hole], original[~hole])
+    assert (result[hole] != original[hole]).any()
+
+
+def test_a_range_a_mask_setting_and_a_rate_are_taken(clip, run):
+    assert run("ingest work one plate --mask mask --invert --range 2-3 --fps 24000/1001")[0] == 0
+    shot = Archive.open(str(clip / "work")).shot("one")
+    assert shot.numbers.tolist() == [2, 3]
+    np.testing.assert_array_equal(shot.hole[:], ~square(3, 20, 30)[1:])
+    assert (shot.info.fps.numerator, shot.info.fps.denominator) == (24000, 1001)
+
+
+def test_shots_and_versions_are_removed_by_name(clip, run):
+    run("ingest work one plate --mask mask")
+    fill(clip)
+    assert run("rm work one --version first")[0] == 0
+    assert run("ls work")[1] == "one: 3 frames 30×20×3 uint8\n"
+    assert run("rm work one")[0] == 0
+    assert run("ls work")[1] == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ls nowhere",
+        "ingest work one missing",
+        "ingest work one plate --mask missing",
+        "ingest work a/b plate",
+        "ingest plate one plate",
+        "ingest work one plate --range 7-9",
+    ],
+)
+def test_a_users_mistake_is_one_line_and_status_2(run, line):
+    status, out, errors = run(line)
+    assert (status, out) == (2, "")
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+
+
+def test_an_export_before_there_is_a_version_says_so(run):
+    run("ingest work one plate")
+    status, _, errors = run("export work one out")
+    assert status == 2
+    assert "no version yet" in errors
+
+
+@pytest.mark.parametrize("line", ["", "paint work", "ingest work", "ingest a b c --range x-y"])
+def test_a_wrong_command_line_is_status_2(run, line):
+    with pytest.raises(SystemExit) as ended:
+        run(line)
+    assert ended.value.code == 2

@@ -1,0 +1,282 @@
+import shutil
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from storage_fakes import ArrayMask, noise, square
+
+from storage.export import export
+from storage.ingest import ingest
+from storage.masks import open_mask
+from storage.media import open_source
+from storage.sources import InputError
+from storage.stills import write_image
+
+FIRST = 101
+
+
+@pytest.fixture
+def sequence(tmp_path):
+    """Return a function that writes a numbered sequence and returns its folder."""
+
+    def write(pixels, suffix=".png", name="plate"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for t, frame in enumerate(pixels):
+            write_image(folder / f"{name}.{FIRST + t:04d}{suffix}", frame)
+        return str(folder)
+
+    return write
+
+
+@pytest.fixture
+def movie(tmp_path):
+    """A lossless 4:2:0 movie of six frames, 64×48, at 24000/1001."""
+    path = tmp_path / "plate.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(24000, 1001))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for pixels in noise(6, 48, 64, 3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return str(path)
+
+
+def shot_of(archive, path, holes, name="shot"):
+    source = open_source(path)
+    mask = None if holes is None else ArrayMask(holes, source.info.first_number)
+    for _ in ingest(archive, name, source, mask):
+        pass
+    return archive.shot(name)
+
+
+def filled(shot, name="one", seed=9):
+    """A finished version whose fill is noise."""
+    version = shot.create_version(name)
+    for t in range(len(shot)):
+        fill = noise(*shot.frames.shape[1:], dtype=shot.info.dtype, seed=seed)
+        version.write(t, fill, np.full(fill.shape[:2], 77, np.uint8))
+    return version
+
+
+def pixels_of(path):
+    return np.stack([frame.pixels for frame in open_source(str(path)).frames()])
+
+
+def results_of(version):
+    return np.stack([version.result(t) for t in range(len(version.shot))])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "suffix", "shape"),
+    [
+        ("uint8", ".png", (3, 48, 64, 3)),
+        ("uint8", ".png", (1, 239, 431, 3)),
+        ("uint8", ".png", (2, 20, 30, 1)),
+        ("uint8", ".png", (2, 20, 30, 4)),
+        ("uint16", ".png", (2, 20, 30, 3)),
+        ("uint16", ".tif", (2, 20, 30, 4)),
+        ("uint16", ".dpx", (2, 20, 30, 3)),
+        ("float16", ".exr", (2, 20, 30, 3)),
+        ("float32", ".exr", (2, 21, 31, 4)),
+        ("float32", ".tif", (2, 20, 30, 1)),
+    ],
+)
+def test_a_sequence_comes_back_with_only_its_hole_changed(
+    archive, sequence, tmp_path, dtype, suffix, shape
+):
+    pixels, holes = noise(*shape, dtype=dtype), square(*shape[:3])
+    holes[-1] = True
+    version = filled(shot_of(archive, sequence(pixels, suffix), holes))
+    steps = list(export(version.shot, "one", tmp_path / "out"))
+    assert steps == list(range(1, shape[0] + 1))
+    names = [f"plate.{FIRST + t:04d}{suffix}" for t in range(shape[0])]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+    back = pixels_of(tmp_path / "out")
+    assert back.dtype == dtype
+    assert back.tobytes() == results_of(version).tobytes()
+    assert back[~holes].tobytes() == pixels[~holes].tobytes()
+
+
+def test_a_sequence_without_a_hole_is_copied_byte_for_byte(archive, sequence, tmp_path):
+    folder = sequence(noise(2, 20, 30, 3))
+    shot = shot_of(archive, folder, None)
+    filled(shot)
+    for number, version in enumerate(("one", None)):
+        out = tmp_path / f"out{number}"
+        list(export(shot, version, out))
+        for file in out.iterdir():
+            assert file.read_bytes() == (tmp_path / "plate" / file.name).read_bytes()
+
+
+def test_a_pattern_names_the_files_and_keeps_the_numbers(archive, sequence, tmp_path):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    list(export(version.shot, "one", tmp_path / "out" / "clean_####.tif"))
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["clean_0101.tif", "clean_0102.tif"]
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out"), results_of(version))
+
+
+def test_a_jpeg_sequence_is_delivered_without_loss(archive, sequence, tmp_path):
+    shot = shot_of(archive, sequence(noise(2, 20, 30, 3), ".jpg"), square(2, 20, 30))
+    version = filled(shot)
+    list(export(shot, "one", tmp_path / "out"))
+    assert (tmp_path / "out" / "plate.0101.png").exists()
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out"), results_of(version))
+
+
+def test_a_movie_comes_back_with_only_its_hole_changed(archive, movie, tmp_path):
+    holes = square(6, 48, 64)
+    version = filled(shot_of(archive, movie, holes))
+    list(export(version.shot, "one", tmp_path / "out.mkv"))
+    source, result = (planes_of(path) for path in (movie, tmp_path / "out.mkv"))
+    luma, chroma = holes, holes.reshape(6, 24, 2, 32, 2).any((2, 4))
+    for plane, hole in zip(range(3), (luma, chroma, chroma), strict=True):
+        np.testing.assert_array_equal(result[plane][~hole], source[plane][~hole])
+        assert (result[plane][hole] != source[plane][hole]).any()
+    assert open_source(str(tmp_path / "out.mkv")).info.fps == Fraction(24000, 1001)
+
+
+def planes_of(path):
+    """Luma `(T, H, W)` and the two chroma planes `(T, H/2, W/2)`."""
+    with av.open(str(path)) as container:
+        frames = np.stack([f.to_ndarray(format="yuv420p") for f in container.decode(video=0)])
+    count, rows, width = frames.shape
+    height = rows * 2 // 3
+    chroma = frames[:, height:].reshape(count, 2, height // 2, width // 2)
+    return frames[:, :height], chroma[:, 0], chroma[:, 1]
+
+
+def test_a_movie_is_delivered_as_images(archive, movie, tmp_path):
+    version = filled(shot_of(archive, movie, square(6, 48, 64)))
+    list(export(version.shot, "one", tmp_path / "out"))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir())[0] == "shot.0000.png"
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out"), results_of(version))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_sequence_is_delivered_as_a_lossless_movie(archive, sequence, tmp_path, dtype):
+    pixels = noise(3, 39, 51, 3, dtype=dtype)
+    version = filled(shot_of(archive, sequence(pixels), square(3, 39, 51)))
+    list(export(version.shot, "one", tmp_path / "out.mkv", fps=Fraction(25)))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out.mkv"), results_of(version))
+    assert open_source(str(tmp_path / "out.mkv")).info.fps == 25
+
+
+def test_a_movie_of_a_sequence_needs_a_rate(archive, sequence, tmp_path):
+    version = filled(shot_of(archive, sequence(noise(1, 20, 30, 3)), None))
+    with pytest.raises(InputError, match="frame rate"):
+        list(export(version.shot, "one", tmp_path / "out.mkv"))
+    assert not (tmp_path / "out.mkv").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_fill_alone_is_transparent_outside_the_hole(archive, sequence, tmp_path):
+    holes = square(2, 20, 30)
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), holes))
+    list(export(version.shot, "one", tmp_path / "out", what="fill"))
+    back = pixels_of(tmp_path / "out")
+    np.testing.assert_array_equal(back[..., 3], 255 * holes)
+    np.testing.assert_array_equal(back[holes][:, :3], results_of(version)[holes])
+    with pytest.raises(InputError, match="export it to a folder"):
+        list(export(version.shot, "one", tmp_path / "out.mkv", what="fill"))
+
+
+def test_the_confidence_is_full_outside_the_hole(archive, movie, tmp_path):
+    holes = square(6, 48, 64)
+    version = filled(shot_of(archive, movie, holes))
+    for target in ("out", "out.mkv"):
+        list(export(version.shot, "one", tmp_path / target, what="confidence"))
+        back = pixels_of(tmp_path / target)
+        np.testing.assert_array_equal(back[..., 0], np.where(holes, 77, 255))
+
+
+def test_an_existing_target_is_refused_unless_it_shall_be_replaced(archive, sequence, tmp_path):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    target = tmp_path / "out.mkv"
+    target.write_bytes(b"mine")
+    with pytest.raises(InputError, match=r"out\.mkv: exists"):
+        list(export(version.shot, "one", target, fps=Fraction(25)))
+    assert target.read_bytes() == b"mine"
+    list(export(version.shot, "one", target, fps=Fraction(25), overwrite=True))
+    np.testing.assert_array_equal(pixels_of(target), results_of(version))
+
+
+@pytest.mark.parametrize("target", ["out.mkv", "out", "clean.%d.png"])
+def test_the_same_export_again_leaves_the_files_alone(archive, sequence, tmp_path, target):
+    shot = shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30))
+    filled(shot), filled(shot, "two", seed=3)
+    rate = Fraction(25)
+    list(export(shot, "one", tmp_path / target, fps=rate))
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.[mp][kn][vg]")}
+    assert list(export(shot, "one", tmp_path / target, fps=rate)) == [2]
+    assert before == {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.[mp][kn][vg]")}
+    with pytest.raises(InputError, match="exists"):
+        list(export(shot, "two", tmp_path / target, fps=rate))
+
+
+def test_an_export_that_is_stopped_leaves_nothing(archive, sequence, tmp_path):
+    version = filled(shot_of(archive, sequence(noise(9, 20, 30, 3)), square(9, 20, 30)))
+    before = sorted(tmp_path.iterdir())
+    steps = export(version.shot, "one", tmp_path / "out")
+    next(steps)
+    steps.close()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_other_files_in_a_folder_stay_when_it_is_overwritten(archive, sequence, tmp_path):
+    shot = shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30))
+    filled(shot)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    list(export(shot, "one", tmp_path / "out", overwrite=True))
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == ["notes.txt", "plate.0101.png", "plate.0102.png"]
+
+
+def test_a_version_that_is_not_finished_is_refused_naming_the_frame(archive, sequence, tmp_path):
+    shot = shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30))
+    shot.create_version("one").write(0, noise(20, 30, 3))
+    with pytest.raises(InputError, match=r"1 of 2 frames are done, frame 102"):
+        list(export(shot, "one", tmp_path / "out"))
+
+
+def test_a_source_that_moved_is_named_and_one_that_changed_is_refused(archive, sequence, tmp_path):
+    folder = sequence(noise(2, 20, 30, 3))
+    version = filled(shot_of(archive, folder, square(2, 20, 30)))
+    moved, other = tmp_path / "moved", sequence(noise(2, 20, 30, 3, seed=5), name="other")
+    shutil.move(folder, moved)
+    with pytest.raises(InputError, match="plate"):
+        list(export(version.shot, "one", tmp_path / "out"))
+    with pytest.raises(InputError, match="not what shot 'shot' was ingested from"):
+        list(export(version.shot, "one", tmp_path / "out", source=other))
+    list(export(version.shot, "one", tmp_path / "out", source=str(moved)))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out"), results_of(version))
+
+
+def test_a_real_movie_with_sound_keeps_all_but_its_hole(archive, clips, tmp_path):
+    movie = str(clips / "anim-bbb-hole" / "source" / "bigbuckbunny.mp4")
+    source = open_source(movie)
+    mask = open_mask(str(clips / "anim-bbb-hole" / "masks" / "00000.png"), source)
+    list(ingest(archive, "shot", source, mask, first=60, last=67))
+    version = filled(archive.shot("shot"))
+    list(export(version.shot, "one", tmp_path / "out.mkv"))
+    result = open_source(str(tmp_path / "out.mkv")).info
+    assert (result.audio, result.fps) == (True, source.info.fps)
+    before, after = (planes_of(path) for path in (movie, tmp_path / "out.mkv"))
+    assert len(after[0]) == 8
+    luma = version.shot.hole[:]
+    chroma = luma.reshape(8, 360, 2, 640, 2).any((2, 4))
+    for old, new, hole in zip(before, after, (luma, chroma, chroma), strict=True):
+        np.testing.assert_array_equal(new[~hole], old[60:68][~hole])
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [("s3://bucket/out.mkv", "local path"), ("still.png", "no number"), ("a.%d.gif", "unknown")],
+)
+def test_a_target_that_cannot_be_is_refused(archive, sequence, tmp_path, target, message):
+    version = filled(shot_of(archive, sequence(noise(1, 20, 30, 3)), None))
+    with pytest.raises(InputError, match=message):
+        list(export(version.shot, "one", target if "://" in target else tmp_path / target))
