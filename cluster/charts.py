@@ -1,0 +1,122 @@
+"""Small line charts as numbers for an SVG of 100 × 100 units, y downwards. Draws nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+POINTS = 160
+"""Most points of a line; more are averaged."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A labelled value: `at` in units of the chart."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A line over training steps.
+
+    Attributes:
+        path: SVG path data.
+        ticks: labelled values of the y axis.
+        last: the line's end (x, y).
+        last_step: step at the right edge.
+        peer: height of a line to compare with, None where there is none.
+    """
+
+    path: str
+    ticks: list[Tick]
+    last: tuple[float, float]
+    last_step: int
+    peer: float | None = None
+
+
+def loss_chart(steps: Sequence[int], losses: Sequence[float | None]) -> Chart | None:
+    """Draw the loss on a logarithmic axis; None without two positive values."""
+    known = [(s, x) for s, x in zip(steps, losses, strict=True) if _positive(x)]
+    if len(known) < 2:
+        return None
+    x, loss = _averaged(np.array(known, float))
+    y = np.log10(loss)
+    low, high = _padded(float(y.min()), float(y.max()), 0.05)
+    values = [m * 10.0**k for k in range(math.floor(low), math.ceil(high)) for m in (1, 2, 5)]
+    ticks = [(math.log10(value), f"{value:g}") for value in values]
+    return _chart(x, y, low, high, _thinned([t for t in ticks if low <= t[0] <= high]))
+
+
+def validation_chart(
+    steps: Sequence[int], psnrs: Sequence[float | None], peer: float | None
+) -> Chart | None:
+    """Draw PSNR in dB, with the peer as a level line; None without two finite values."""
+    known = [(s, v) for s, v in zip(steps, psnrs, strict=True) if v is not None and math.isfinite(v)]
+    if len(known) < 2:
+        return None
+    x, y = _averaged(np.array(known, float))
+    levels = [float(y.min()), float(y.max())]
+    if peer is not None and math.isfinite(peer):
+        levels.append(peer)
+    low, high = _padded(min(levels), max(levels), 1.0)
+    step = _round_step(high - low)
+    values = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
+    return _chart(x, y, low, high, [(float(v), f"{v:g}") for v in values], peer)
+
+
+def _chart(
+    x: np.ndarray,
+    y: np.ndarray,
+    low: float,
+    high: float,
+    ticks: list[tuple[float, str]],
+    peer: float | None = None,
+) -> Chart:
+    across = 100 * x / x[-1]
+    down = 100 * (high - y) / (high - low)
+
+    def height(value: float) -> float:
+        return round(100 * (high - value) / (high - low), 2)
+
+    return Chart(
+        path="M" + "L".join(f"{a:.2f} {b:.2f}" for a, b in zip(across, down, strict=True)),
+        ticks=[Tick(height(value), label) for value, label in ticks],
+        last=(round(float(across[-1]), 2), round(float(down[-1]), 2)),
+        last_step=int(x[-1]),
+        peer=height(peer) if peer is not None and math.isfinite(peer) else None,
+    )
+
+
+def _averaged(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of at most `POINTS` points; the last x is kept."""
+    parts = np.array_split(points, min(POINTS, len(points)))
+    x = np.array([part[-1, 0] for part in parts])
+    return x, np.array([part[:, 1].mean() for part in parts])
+
+
+def _padded(low: float, high: float, least: float) -> tuple[float, float]:
+    margin = max(0.08 * (high - low), least / 2)
+    return low - margin, high + margin
+
+
+def _thinned(ticks: list[tuple[float, str]], most: int = 4) -> list[tuple[float, str]]:
+    """Keep every n-th; between two powers of ten the plainest survive."""
+    if len(ticks) > most:
+        ticks = [t for t in ticks if math.isclose(t[0], round(t[0]), abs_tol=1e-9)]
+    return ticks[:: -(-len(ticks) // most)] if ticks else ticks
+
+
+def _round_step(extent: float) -> float:
+    """Return 1, 2 or 5 times a power of ten, so that about three ticks fit."""
+    rough = extent / 3
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
+
+
+def _positive(value: float | None) -> bool:
+    return value is not None and math.isfinite(value) and value > 0

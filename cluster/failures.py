@@ -1,0 +1,99 @@
+"""What went wrong, and whether to try again. Decides; acts on nothing."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+
+from cluster.config import ConfigError, FitOptions, fit_config
+from cluster.plan import Agenda, Job, Note
+from storage import InputError, PlaceError
+
+Cause = Literal["input", "place", "memory", "lost", "bug"]
+
+
+class WorkerLost(Exception):
+    """The process or the machine that ran a job is gone."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed.
+
+    Attributes:
+        cause: `input`: the user's to mend; `place`: disk full or not permitted; `memory`: of the
+            device; `lost`: the worker is gone; `bug`: anything else.
+        reason: one line.
+        detail: the traceback of a bug, else empty.
+    """
+
+    cause: Cause
+    reason: str
+    detail: str = ""
+
+
+def settle(agenda: Agenda, job: Job, error: BaseException) -> Note:
+    """Enter an error into the agenda, as another attempt or as the end of the shot; tell of it."""
+    failure = classify(error)
+    again = retry(job, failure, agenda.attempts[job.key])
+    if again is None:
+        agenda.fail(job, failure.reason)
+    else:
+        agenda.again(again)
+    return Note(
+        job,
+        {
+            "kind": "failed",
+            "reason": failure.reason,
+            "cause": failure.cause,
+            "detail": failure.detail,
+            "again": again is not None,
+        },
+    )
+
+
+def classify(error: BaseException) -> Failure:
+    """Say what an error of a job means."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, PlaceError):
+        return Failure("place", reason)
+    if isinstance(error, (InputError, ConfigError)):
+        return Failure("input", reason)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES):
+        return Failure("place", reason)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return Failure("memory", f"out of memory ({reason})")
+    if isinstance(error, WorkerLost):
+        return Failure("lost", reason)
+    detail = "".join(traceback.format_exception(error))
+    return Failure("bug", f"{type(error).__name__}: {reason}", detail)
+
+
+def retry(job: Job, failure: Failure, attempt: int) -> Job | None:
+    """Return the job to run instead, None to give the shot up.
+
+    A user's mistake or a full disk is not tried again; out of memory is, with half the batch; a
+    lost worker is, from its checkpoint; anything else is, once.
+
+    Args:
+        attempt: the one that failed, counted from 1.
+    """
+    if failure.cause in ("input", "place") or attempt >= job.config.max_attempts:
+        return None
+    if failure.cause == "memory":
+        return _with_half_the_batch(job)
+    if failure.cause == "bug" and attempt > 1:
+        return None
+    return job
+
+
+def _with_half_the_batch(job: Job) -> Job | None:
+    batch = fit_config(job.config).batch // 2
+    if batch < 1:
+        return None
+    fit = FitOptions(**(job.config.fit.model_dump() | {"batch": batch}))
+    return replace(job, config=job.config.model_copy(update={"fit": fit}))

@@ -1,0 +1,131 @@
+"""What is done: `python -m cluster.status ARCHIVE` prints a line for each shot.
+
+Exit status: 0, or 2 where the archive cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cluster.summary import Summary, summarise
+from storage import Archive, InputError
+
+COLOURS = {"failed": "red", "done": "green", "copied": "green", "fitting": "cyan", "filling": "cyan"}
+LOG_COLUMNS = 10_000
+"""Where no terminal tells its width, nothing is cut."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        summaries = summarise(Archive.open(options.archive))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps([_plain(summary) for summary in summaries], indent=2, ensure_ascii=False))
+    else:
+        _print_table(summaries)
+    return 0
+
+
+def duration(seconds: float | None) -> str:
+    """Say a time as a person would: `48 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def decibels(value: float | None) -> str:
+    """Two decimals; `–` where it is not known, `∞` where the pictures are equal."""
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if math.isfinite(value) else "∞"
+
+
+def percent(share: float | None) -> str:
+    """A share of the frame; small holes keep two digits."""
+    if share is None:
+        return "–"
+    return f"{100 * share:.1f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
+
+
+def tally(summaries: Sequence[Summary]) -> str:
+    """Say how many shots are in which state."""
+    counts = Counter(summary.state for summary in summaries)
+    states = ", ".join(f"{count} {state}" for state, count in counts.most_common())
+    plural = "" if len(summaries) == 1 else "s"
+    return f"{len(summaries)} shot{plural}" + (f": {states}" if states else "")
+
+
+def _print_table(summaries: Sequence[Summary]) -> None:
+    """A table of all shots, then a line for each that has something to say."""
+    terminal = Console(highlight=False)
+    console = terminal if terminal.is_terminal else Console(highlight=False, width=LOG_COLUMNS)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True, show_edge=False)
+    for name in ("shot", "frames", "size", "hole", "version", "state", "steps", "dB", "time"):
+        left = name in ("shot", "version", "state")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(*_cells(summary))
+    if summaries:
+        console.print(table)
+    for summary in summaries:
+        if summary.message:
+            console.print(Text(f"{summary.shot}: {summary.message}"))
+    console.print(Text(tally(summaries)))
+
+
+def _cells(summary: Summary) -> list[Text]:
+    stored = summary.frames > 0
+    return [
+        Text(summary.shot),
+        Text(str(summary.frames) if stored else "–"),
+        Text(f"{summary.width}×{summary.height}" if stored else "–"),
+        Text(percent(summary.hole_share)),
+        Text(summary.version or "–"),
+        Text(summary.state, COLOURS.get(summary.state, "")),
+        Text(f"{summary.step or 0}/{summary.steps}" if summary.steps else "–"),
+        Text(decibels(summary.quality.validation_psnr)),
+        Text(duration(summary.total_s)),
+    ]
+
+
+def _plain(summary: Summary) -> dict[str, Any]:
+    """Return JSON values; what JSON cannot hold, an infinite PSNR, becomes text."""
+    values = dataclasses.asdict(summary)
+    quality = values["quality"]
+    for name, value in quality.items():
+        if value is not None and math.isinf(value):
+            quality[name] = "inf"
+    return values
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cluster.status", description="What of an archive is done."
+    )
+    parser.add_argument("archive", help="folder or URL")
+    parser.add_argument("--json", action="store_true", help="every value, for programs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inpaint.classical import telea
+
+HEIGHT, WIDTH = 40, 56
+
+
+def scene(channels: int = 3) -> np.ndarray:
+    """A smooth picture `(H, W, C)` from 0 to 1."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    planes = [0.5 + 0.4 * np.sin(x / (9 + c) + y / (7 + c)) for c in range(channels)]
+    return np.stack(planes, axis=-1)
+
+
+def quantised(picture: np.ndarray, dtype: str) -> np.ndarray:
+    if np.dtype(dtype).kind == "f":
+        return picture.astype(dtype)
+    return (picture * np.iinfo(dtype).max).round().astype(dtype)
+
+
+def rectangle() -> np.ndarray:
+    hole = np.zeros((HEIGHT, WIDTH), bool)
+    hole[:12, 20:34] = True
+    return hole
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_known_pixels_come_back_bit_for_bit(dtype: str, channels: int) -> None:
+    picture, hole = quantised(scene(channels), dtype), rectangle()
+    filled = telea(picture, hole)
+    assert filled.dtype == picture.dtype
+    assert filled.shape == picture.shape
+    assert np.array_equal(filled[~hole], picture[~hole])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float16", "float32"])
+def test_every_depth_is_filled_alike(dtype: str) -> None:
+    hole, peak = rectangle(), {"uint8": 255, "uint16": 65535}.get(dtype, 1)
+    filled = telea(quantised(scene(), dtype), hole).astype(np.float64) / peak
+    assert np.abs(filled - telea(scene(), hole))[hole].mean() < 0.02
+    assert np.abs(filled - scene())[hole].mean() < 0.15
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_what_lies_in_the_hole_has_no_influence(dtype: str) -> None:
+    picture, hole = quantised(scene(), dtype), rectangle()
+    other = picture.copy()
+    other[hole] = 0
+    if dtype == "float32":
+        other[hole] = np.nan
+    assert np.array_equal(telea(picture, hole), telea(other, hole))
+
+
+def test_a_picture_without_a_hole_is_copied() -> None:
+    picture = quantised(scene(), "uint8")
+    filled = telea(picture, np.zeros((HEIGHT, WIDTH), bool))
+    assert np.array_equal(filled, picture)
+    assert not np.shares_memory(filled, picture)
+
+
+def test_a_picture_that_is_all_hole_becomes_grey() -> None:
+    filled = telea(quantised(scene(), "uint8"), np.ones((HEIGHT, WIDTH), bool))
+    assert np.isin(filled, (127, 128)).all()
+
+
+def test_one_pixel_is_enough_of_a_picture() -> None:
+    assert telea(np.full((1, 1, 3), 9, np.uint8), np.zeros((1, 1), bool)).tolist() == [[[9, 9, 9]]]
+
+
+def test_a_hole_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(40, 56\)"):
+        telea(scene(), np.zeros((5, 5), bool))
