@@ -56,7 +56,9 @@ def validation_chart(
     steps: Sequence[int], psnrs: Sequence[float | None], peer: float | None
 ) -> Chart | None:
     """Draw PSNR in dB, with the peer as a level line; None without two finite values."""
-    known = [(s, v) for s, v in zip(steps, psnrs, strict=True) if v is not None and math.isfinite(v)]
+    known = [
+        (s, v) for s, v in zip(steps, psnrs, strict=True) if v is not None and math.isfinite(v)
+    ]
     if len(known) < 2:
         return None
     x, y = _averaged(np.array(known, float))
@@ -64,9 +66,8 @@ def validation_chart(
     if peer is not None and math.isfinite(peer):
         levels.append(peer)
     low, high = _padded(min(levels), max(levels), 1.0)
-    step = _round_step(high - low)
-    values = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
-    return _chart(x, y, low, high, [(float(v), f"{v:g}") for v in values], peer)
+    ticks = [(value, f"{value:g}") for value in _round_values(low, high)]
+    return _chart(x, y, low, high, ticks, peer)
 
 
 def _chart(
@@ -111,11 +112,14 @@ def _thinned(ticks: list[tuple[float, str]], most: int = 4) -> list[tuple[float,
     return ticks[:: -(-len(ticks) // most)] if ticks else ticks
 
 
-def _round_step(extent: float) -> float:
-    """Return 1, 2 or 5 times a power of ten, so that about three ticks fit."""
-    rough = extent / 3
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
+def _round_values(low: float, high: float, least: int = 3) -> list[float]:
+    """Return multiples of 1, 2 or 5 times a power of ten: the coarsest that give `least` values."""
+    power = 10.0 ** math.ceil(math.log10(high - low))
+    for step in (m * power / d for d in (1, 10, 100) for m in (5, 2, 1)):
+        values = np.arange(math.ceil(low / step), math.floor(high / step) + 1) * step
+        if len(values) >= least:
+            break
+    return [round(float(value), 6) for value in values]
 
 
 def _positive(value: float | None) -> bool:

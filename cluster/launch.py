@@ -99,7 +99,7 @@ def _with_demo(config: Config) -> Config:
     if config.source != DEMO:
         return config
     folder = os.path.join(os.path.dirname(config.archive), "clip")
-    clip = write_demo(folder)
+    clip = write_demo(folder, frames=36, size=(192, 108))
     places = {"source": clip.frames, "mask": clip.masks, "truth": clip.truth}
     update: dict[str, Any] = {key: str(place) for key, place in places.items()}
     if config.export is not None:

@@ -38,6 +38,7 @@ class Preview:
         width, height: of both pictures, in pixels.
         number: the frame's own number; for an x–t slice, its row.
         hole_share: part of the picture that is missing, 0 to 1.
+        centre: where the hole's centre lies, in percent of the width.
     """
 
     before: bytes
@@ -47,6 +48,7 @@ class Preview:
     height: int
     number: int
     hole_share: float
+    centre: float
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,13 @@ class Previews:
 
 
 def previews(shot: Shot, version: Version | None) -> Previews:
-    """Make the pictures of a shot that is wholly stored; what is not filled yet has no `after`."""
+    """Make the pictures of a shot that is wholly stored.
+
+    What is not filled yet has no `after`, nor has a shot without a hole.
+    """
     missing = _missing(shot)
+    if not missing.any():
+        version = None
     chosen = _chosen_frames(missing.sum(axis=1))
     display = display_of(np.asarray(shot.frames[chosen[0]]))
     done = np.zeros(len(shot), bool) if version is None else version.done
@@ -166,7 +173,14 @@ def _preview(
         height=height,
         number=number,
         hole_share=float(hole.mean()),
+        centre=_centre(hole),
     )
+
+
+def _centre(hole: np.ndarray) -> float:
+    """Mean position of the hole's pixels across, in percent of the width; 50 without a hole."""
+    columns = np.flatnonzero(hole) % hole.shape[1]
+    return 100 * float(columns.mean() + 0.5) / hole.shape[1] if columns.size else 50.0
 
 
 def _fitted(height: int, width: int) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cluster.charts import Chart, loss_chart, validation_chart
 from cluster.previews import Previews, previews
@@ -90,28 +91,28 @@ def write_report(
     Args:
         target: path or URL of the HTML file. Where the pictures are too many for one file, they
             lie beside it, in `<name>_files`.
-        shots: names; None for every shot.
-        versions: shot name to version name; a shot not named shows its newest.
+        shots, versions: what to show, see `summarise`.
 
     Raises:
-        InputError: a shot or version does not exist, or the target cannot be written.
+        InputError: the target cannot be written.
     """
     place = resolve(target)
     if is_local(place) and Path(place).is_dir():
         raise InputError(f"{place}: is a folder; name an HTML file")
     folder, _, name = place.rpartition("/")
-    cards = [_card(archive, summary) for summary in worst_first(summarise(archive, shots, versions))]
+    cards = [
+        _card(archive, summary) for summary in worst_first(summarise(archive, shots, versions))
+    ]
     pictures = list(_pictures(cards))
-    if sum(map(len, pictures)) * 4 / 3 <= INLINE_BYTES:
-        page = _page(archive, cards, _inside)
-        Files(folder).write(name, page.encode())
-        return
-    beside = name.rpartition(".")[0] + "_files"
-    files = Files(join(folder, beside))
-    for picture in pictures:
-        files.write(_file_name(picture), picture)
-    page = _page(archive, cards, lambda picture: quote(f"{beside}/{_file_name(picture)}"))
+    url: Callable[[bytes], str] = _inside
+    beside = ""
+    if sum(map(len, pictures)) * 4 / 3 > INLINE_BYTES:
+        beside = f"{name.rsplit('.', 1)[0]}_files"
+        url = _stored(Files(join(folder, beside)), beside, pictures)
+    page = _page(archive, cards, url, lazy=bool(beside))
     Files(folder).write(name, page.encode())
+    if beside:
+        _tidy(Files(join(folder, beside)), pictures)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -125,13 +126,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str]) -> str:
+def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str], *, lazy: bool) -> str:
+    """Render the page; `url` says where a picture is found, `lazy` to load it when it is seen."""
     environment = Environment(
-        loader=PackageLoader("cluster", "."),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     environment.filters.update(decibels=decibels, duration=duration, percent=percent, url=url)
     return environment.get_template("report.html").render(
@@ -142,6 +145,7 @@ def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str]) -> s
         totals=_totals([card.summary for card in cards]),
         scale=_scale([card.summary for card in cards]),
         running=RUNNING,
+        lazy=lazy,
     )
 
 
@@ -210,6 +214,21 @@ def _pictures(cards: Iterable[Card]) -> Iterable[bytes]:
 
 def _inside(picture: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(picture).decode()
+
+
+def _stored(files: Files, folder: str, pictures: Iterable[bytes]) -> Callable[[bytes], str]:
+    """Put the pictures into the folder, named by content, so that an older page stays whole."""
+    for picture in pictures:
+        files.write(_file_name(picture), picture)
+    return lambda picture: quote(f"{folder}/{_file_name(picture)}")
+
+
+def _tidy(files: Files, pictures: Iterable[bytes]) -> None:
+    """Remove the pictures of earlier pages."""
+    used = {_file_name(picture) for picture in pictures}
+    for name in files.names():
+        if re.fullmatch(r"[0-9a-f]{20}\.webp", name) and name not in used:
+            files.remove(name)
 
 
 def _file_name(picture: bytes) -> str:

@@ -22,7 +22,13 @@ from rich.text import Text
 from cluster.summary import Summary, summarise
 from storage import Archive, InputError
 
-COLOURS = {"failed": "red", "done": "green", "copied": "green", "fitting": "cyan", "filling": "cyan"}
+COLOURS = {
+    "failed": "red",
+    "done": "green",
+    "copied": "green",
+    "fitting": "cyan",
+    "filling": "cyan",
+}
 LOG_COLUMNS = 10_000
 """Where no terminal tells its width, nothing is cut."""
 
@@ -64,7 +70,7 @@ def percent(share: float | None) -> str:
     """A share of the frame; small holes keep two digits."""
     if share is None:
         return "–"
-    return f"{100 * share:.1f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"
+    return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
 def tally(summaries: Sequence[Summary]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from storage import Archive, InputError, Shot, Version
+from storage import Archive, Shot, Version
 
 SAMPLED_FRAMES = 12
 """Frames of a shot whose holes are looked at to tell how large the hole is."""
@@ -26,7 +26,7 @@ class Quality:
         validation_psnr: in the validation hole, which needs no truth.
         validation_peer_psnr: there, of per-frame Telea.
         hole_psnr, whole_psnr, hole_ssim: against the truth, in the real hole or the whole frame.
-        telea_hole_psnr, telea_whole_psnr: the same of per-frame Telea.
+        telea_hole_psnr, telea_whole_psnr, telea_hole_ssim: the same of per-frame Telea.
     """
 
     validation_psnr: float | None = None
@@ -36,6 +36,7 @@ class Quality:
     hole_ssim: float | None = None
     telea_hole_psnr: float | None = None
     telea_whole_psnr: float | None = None
+    telea_hole_ssim: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,9 @@ def summarise(
     """Describe the shots in the order of `shots`, those whose ingest failed included.
 
     Args:
-        shots: names; None for every shot of the archive.
-        versions: shot name to version name; a shot not named shows its newest version.
-
-    Raises:
-        InputError: a shot or a version that is asked for does not exist.
+        shots: names; None for every shot of the archive. One that is not stored yet is waiting.
+        versions: shot name to version name, which may be still to come; a shot not named shows its
+            newest version.
     """
     failures = _ingest_failures(archive)
     names = sorted({*archive.shots(), *failures}) if shots is None else shots
@@ -143,15 +142,13 @@ def _ingest_failures(archive: Archive) -> dict[str, str]:
 
 
 def _summary(archive: Archive, name: str, version: str | None, failure: str | None) -> Summary:
-    if name not in archive and failure is not None:
-        return Summary(name, "failed", message=failure)
+    if name not in archive:
+        return Summary(name, "waiting" if failure is None else "failed", message=failure or "")
     shot = archive.shot(name)
     try:
         described = _of_shot(shot)
         found = _chosen(shot, version)
     except (KeyError, ValueError, RuntimeError, OSError) as error:
-        if version is not None and isinstance(error, InputError):
-            raise
         return Summary(name, "failed", message=f"it cannot be read: {_line(error)}")
     result = {} if found is None else _of_version(found)
     failed = {} if failure is None else {"state": "failed", "message": failure}
@@ -159,10 +156,10 @@ def _summary(archive: Archive, name: str, version: str | None, failure: str | No
 
 
 def _chosen(shot: Shot, name: str | None) -> Version | None:
-    if name is not None:
-        return shot.version(name)
     names = shot.versions()
-    return shot.version(names[-1]) if names else None
+    if name is None:
+        return shot.version(names[-1]) if names else None
+    return shot.version(name) if name in names else None
 
 
 def _of_shot(shot: Shot) -> dict[str, Any]:

@@ -63,7 +63,12 @@ RECIPES = {
     "paper": FitConfig(),
     # Ours: see docs/decisions.md for what each part brought.
     "fast": FitConfig(
-        learning_rate=2e-3, schedule="cosine", warmup_steps=50, shifted_holes=3, hole_weight=5.0
+        steps=3_000,
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup_steps=50,
+        shifted_holes=3,
+        hole_weight=5.0,
     ),
 }
 

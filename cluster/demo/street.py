@@ -1,7 +1,6 @@
-"""The painter of the project's own clip: a street of old houses, and a bus.
+"""The painter of a street: old houses in a row, trees, lamps, and the sky above.
 
-Lengths are in heights of the frame, x to the right, y downward; colours are RGB from 0 to 255.
-Everything is painted larger than it is shown, so that averaging it down smooths every edge.
+Lengths and colours are those of `Canvas`. Every house is drawn by lot.
 """
 
 from __future__ import annotations
@@ -11,16 +10,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-Colour = tuple[int, int, int]
+from cluster.demo.canvas import CREAM, SLATE, WHITE, Canvas, Colour
 
 GROUND = 0.845  # where the houses stand
 KERB = 0.882  # where the street begins
-BUS_LENGTH, BUS_HEIGHT = 0.47, 0.31
 STOREY = 0.155
 GROUND_FLOOR = 0.2
 WINDOW_WIDTH, WINDOW_HEIGHT = 0.064, 0.098
 
-WHITE, CREAM, INK, SLATE = (247, 243, 234), (238, 224, 190), (38, 36, 44), (74, 82, 98)
+
 WALLS: list[Colour] = [
     (184, 92, 70),
     (226, 182, 104),
@@ -35,50 +33,6 @@ ROOFS: list[Colour] = [(146, 74, 58), (94, 92, 102), (122, 66, 56), (78, 88, 98)
 DOORS: list[Colour] = [(36, 76, 70), (122, 34, 38), (34, 52, 92), (88, 58, 38)]
 AWNINGS: list[Colour] = [(190, 50, 48), (40, 104, 84), (44, 80, 140), (206, 132, 36)]
 FLOWERS: list[Colour] = [(214, 62, 82), (240, 190, 70), (232, 120, 160)]
-
-
-class Canvas:
-    """Something to paint on, transparent at first.
-
-    Args:
-        width: in units.
-        height: in units.
-        scale: pixels a unit.
-    """
-
-    def __init__(self, width: float, height: float, scale: int) -> None:
-        self.scale = scale
-        self.pixels = np.zeros((round(height * scale), round(width * scale), 4), np.uint8)
-
-    def part(self, x: float, y: float, width: float, height: float) -> np.ndarray:
-        """Return a rectangle of the pixels, to be changed in place."""
-        left, right = self._along(x), self._along(x + width)
-        top, bottom = self._along(y), self._along(y + height)
-        return self.pixels[top:bottom, left:right]
-
-    def box(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
-        self.part(x, y, width, height)[:] = (*colour, 255)
-
-    def shade(
-        self, x: float, y: float, width: float, height: float, light: float | np.ndarray
-    ) -> None:
-        """Multiply a rectangle's colours by `light`: a number, or one for each row or pixel."""
-        part = self.part(x, y, width, height)
-        part[..., :3] = (part[..., :3] * light).clip(0, 255)
-
-    def shape(self, points: list[tuple[float, float]], colour: Colour) -> None:
-        corners = np.array([[self._fixed(x), self._fixed(y)] for x, y in points], np.int32)
-        cv2.fillPoly(self.pixels, [corners], (*colour, 255), shift=4)
-
-    def oval(self, x: float, y: float, rx: float, ry: float, colour: Colour) -> None:
-        centre, radii = (self._fixed(x), self._fixed(y)), (self._fixed(rx), self._fixed(ry))
-        cv2.ellipse(self.pixels, centre, radii, 0, 0, 360, (*colour, 255), -1, shift=4)
-
-    def _along(self, length: float) -> int:
-        return max(0, round(length * self.scale))
-
-    def _fixed(self, length: float) -> int:
-        return round(length * self.scale * 16)
 
 
 @dataclass(frozen=True)
@@ -105,7 +59,7 @@ def paint_sky(width: float, scale: int, random: np.random.Generator) -> np.ndarr
 
 
 def paint_street(width: float, scale: int, random: np.random.Generator) -> np.ndarray:
-    """Paint houses, pavement and street, `(scale, width · scale, 4)` uint8, clear above the roofs."""
+    """Paint houses and road, `(scale, width · scale, 4)` uint8, transparent above the roofs."""
     pen = Pen(Canvas(width + 0.5, 1.0, scale), random)  # room for the last house
     _skyline(pen, width)
     x, walls = 0.0, list(random.permutation(len(WALLS)))
@@ -120,77 +74,6 @@ def paint_street(width: float, scale: int, random: np.random.Generator) -> np.nd
     grain = 1 + 0.018 * _noise(pen.canvas.pixels.shape[:2], scale / 110, random)
     pen.canvas.shade(0, 0, width + 0.5, 1, grain[..., None])
     return pen.canvas.part(0, 0, width, 1)
-
-
-def paint_bus(scale: int) -> np.ndarray:
-    """Paint a red double-decker that drives to the right, with its shadow.
-
-    Returns:
-        `(H, W, 4)` uint8, `BUS_HEIGHT` and `BUS_LENGTH` units large; its lower edge is the road.
-    """
-    canvas = Canvas(BUS_LENGTH, BUS_HEIGHT, scale)
-    _bus_body(canvas)
-    _bus_windows(canvas)
-    for x in (0.115, 0.365):
-        canvas.oval(x, 0.262, 0.041, 0.041, (96, 14, 22))
-        canvas.oval(x, 0.266, 0.033, 0.033, INK)
-        canvas.oval(x, 0.266, 0.018, 0.018, (176, 172, 168))
-        canvas.oval(x, 0.266, 0.007, 0.007, (90, 24, 28))
-    return _with_shadow(canvas)
-
-
-def _bus_body(canvas: Canvas) -> None:
-    left, right, red, deep = 0.02, 0.45, (206, 32, 38), (150, 18, 28)
-    corner = 0.022
-    for x in (left + corner, right - corner):
-        canvas.oval(x, 0.008 + corner, corner, corner, red)
-    canvas.box(left + corner, 0.008, right - left - 2 * corner, corner, red)
-    canvas.box(left, 0.008 + corner, right - left, 0.25 - corner, red)
-    canvas.box(left + 0.01, 0.008, right - left - 0.02, 0.008, (228, 74, 66))
-    canvas.box(left, 0.128, right - left, 0.018, CREAM)
-    canvas.box(left, 0.145, right - left, 0.003, deep)
-    canvas.box(left, 0.205, right - left, 0.004, CREAM)
-    canvas.box(left, 0.236, right - left, 0.022, deep)
-    canvas.box(right - 0.008, 0.212, 0.014, 0.014, (255, 238, 180))
-    canvas.box(left - 0.004, 0.214, 0.006, 0.012, (255, 120, 60))
-    rows = np.linspace(1.06, 0.9, canvas.part(0, 0.03, 0.01, 0.2).shape[0])[:, None, None]
-    canvas.shade(left, 0.03, right - left, 0.2, rows)
-
-
-def _bus_windows(canvas: Canvas) -> None:
-    for k in range(6):
-        _pane(canvas, 0.04 + k * 0.066, 0.05, 0.054, 0.058)
-    for k in range(5):
-        _pane(canvas, 0.04 + k * 0.066, 0.158, 0.054, 0.042)
-    canvas.box(0.37, 0.155, 0.034, 0.098, (120, 16, 24))
-    _pane(canvas, 0.374, 0.16, 0.026, 0.085)
-    _pane(canvas, 0.412, 0.156, 0.036, 0.05)
-    canvas.box(0.385, 0.116, 0.06, 0.01, INK)
-    canvas.box(0.39, 0.118, 0.03, 0.005, (250, 214, 110))
-    canvas.box(0.1, 0.13, 0.22, 0.013, (250, 204, 84))
-    canvas.box(0.115, 0.1345, 0.19, 0.004, (170, 50, 40))
-
-
-def _pane(canvas: Canvas, x: float, y: float, width: float, height: float) -> None:
-    """A pane of glass, darker below, with a slanting gleam."""
-    canvas.box(x - 0.003, y - 0.003, width + 0.006, height + 0.006, INK)
-    canvas.box(x, y, width, height, (128, 160, 180))
-    rows = np.linspace(1.15, 0.55, canvas.part(x, y, width, height).shape[0])[:, None, None]
-    canvas.shade(x, y, width, height, rows)
-    third = width / 3
-    gleam = [(x + third, y), (x + 2 * third, y), (x + third, y + height), (x, y + height)]
-    canvas.shape(gleam, (156, 182, 196))
-
-
-def _with_shadow(canvas: Canvas) -> np.ndarray:
-    """Return the pixels over a soft dark oval on the road."""
-    body = canvas.pixels
-    ground = Canvas(BUS_LENGTH, BUS_HEIGHT, canvas.scale)
-    ground.oval(0.24, 0.296, 0.205, 0.011, INK)
-    dark = cv2.blur(ground.pixels[..., 3], (canvas.scale // 40 | 1, canvas.scale // 60 | 1))
-    ground.pixels[:] = (*INK, 0)
-    ground.pixels[..., 3] = (dark * 0.6).astype(np.uint8)
-    return np.where(body[..., 3:] > 0, body, ground.pixels)
 
 
 def _skyline(pen: Pen, width: float) -> None:
@@ -246,8 +129,14 @@ def _mansard(pen: Pen, x: float, top: float, width: float) -> None:
         pen.canvas.shade(x, y, width, 0.004, 0.86)
     for k in (0.3, 0.7):
         left = x + width * k - 0.035
-        pen.canvas.shape([(left - 0.01, ridge + 0.03), (left + 0.035, ridge - 0.012),
-                          (left + 0.08, ridge + 0.03)], WHITE)
+        pen.canvas.shape(
+            [
+                (left - 0.01, ridge + 0.03),
+                (left + 0.035, ridge - 0.012),
+                (left + 0.08, ridge + 0.03),
+            ],
+            WHITE,
+        )
         pen.canvas.box(left, ridge + 0.03, 0.07, 0.075, WHITE)
         _sash(pen.canvas, left + 0.012, ridge + 0.036, 0.046, 0.06)
 
@@ -422,8 +311,10 @@ def _cobbles(pen: Pen, y: float, width: float, tall: float) -> None:
 
 def _tree(pen: Pen, x: float) -> None:
     canvas, top = pen.canvas, GROUND - 0.21
-    canvas.shape([(x - 0.009, KERB - 0.012), (x - 0.006, top), (x + 0.006, top),
-                  (x + 0.011, KERB - 0.012)], (92, 68, 52))
+    canvas.shape(
+        [(x - 0.009, KERB - 0.012), (x - 0.006, top), (x + 0.006, top), (x + 0.011, KERB - 0.012)],
+        (92, 68, 52),
+    )
     canvas.box(x - 0.04, KERB - 0.016, 0.08, 0.006, (110, 96, 84))
     for depth in np.linspace(0, 1, 110):
         angle, reach = pen.random.uniform(0, 2 * np.pi), pen.random.uniform(0, 1) ** 0.5
@@ -439,8 +330,12 @@ def _lamp(pen: Pen, x: float) -> None:
     canvas.box(x - 0.004, top, 0.008, KERB - 0.008 - top, iron)
     canvas.box(x - 0.01, KERB - 0.035, 0.02, 0.027, iron)
     canvas.box(x - 0.018, top, 0.036, 0.006, iron)
-    lantern = [(x - 0.011, top), (x - 0.017, top - 0.045), (x + 0.017, top - 0.045),
-               (x + 0.011, top)]
+    lantern = [
+        (x - 0.011, top),
+        (x - 0.017, top - 0.045),
+        (x + 0.017, top - 0.045),
+        (x + 0.011, top),
+    ]
     canvas.shape(lantern, (255, 236, 176))
     canvas.shape([(x - 0.021, top - 0.045), (x, top - 0.068), (x + 0.021, top - 0.045)], iron)
 

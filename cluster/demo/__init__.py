@@ -12,15 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cluster.scenery import BUS_HEIGHT, BUS_LENGTH, paint_bus, paint_sky, paint_street
+from cluster.demo.bus import BUS_HEIGHT, BUS_LENGTH, paint_bus
+from cluster.demo.street import paint_sky, paint_street
 from storage.stills import write_image
 
 FIRST_NUMBER = 1001
 GROW_PX = 2  # by which the mask is larger than the bus
 GRAIN = 0.8  # deviation in levels of 255
 ROAD = 0.965  # where the wheels stand, in heights of the frame
-PAN = 1.3  # how far the camera goes, in heights of the frame; the sky goes a quarter of it
-BUS_FROM, BUS_TO = 0.1, 0.68  # where in the frame the bus is, as a share of the room it has
+PAN = 0.5  # how far the camera goes, in heights of the frame; the sky goes a quarter of it
+BUS_FROM, BUS_TO = 0.08, 0.8  # where in the frame the bus is, as a share of the room it has
 PAINTED_PX = 720  # least height that the scene is painted in
 
 
@@ -68,14 +69,25 @@ def write_demo(
         frames: how many; their numbers begin at 1001.
         size: width and height, in pixels.
         seed: of the houses, the clouds and the grain.
+
+    Raises:
+        ValueError: no frame is asked for, or one narrower than the bus.
     """
+    width, height = size
+    if frames < 1 or height < 16 or 2 * width < height:
+        raise ValueError(
+            f"a frame or more, 16 pixels high or more and at least half as wide as high, "
+            f"not {frames} of {width}×{height}"
+        )
     root = Path(folder)
     clip = DemoClip(root / "frames", root / "masks", root / "truth")
     for place in (clip.frames, clip.masks, clip.truth):
         place.mkdir(parents=True, exist_ok=True)
     for number, (shown, mask, truth) in enumerate(draw(frames, size, seed), FIRST_NUMBER):
         write_image(clip.frames / f"{number}.png", shown)
-        write_image(clip.masks / f"{number}.png", np.where(mask, 255, 0)[..., None].astype(np.uint8))
+        write_image(
+            clip.masks / f"{number}.png", np.where(mask, 255, 0)[..., None].astype(np.uint8)
+        )
         write_image(clip.truth / f"{number}.png", truth)
     return clip
 
