@@ -7,13 +7,35 @@ import glob
 import io
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from cluster.config import Config, ConfigError, frame_range, read_yaml
+from pydantic import BeforeValidator
+
+from cluster.config import (
+    Config,
+    ConfigError,
+    Name,
+    Options,
+    Range,
+    Text,
+    frame_range,
+    read_yaml,
+    validated,
+)
+from storage.masks import ALPHA
 
 PLACEHOLDER = "{shot}"
+ADVICE = {
+    "name": "give each a name in a manifest",
+    "export": f"write {PLACEHOLDER} where each shot's name belongs",
+}
+
+
+def _as_whole(value: Any) -> Any:
+    """A table knows only text."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
 
 
 @dataclass(frozen=True)
@@ -38,6 +60,18 @@ class ShotSpec:
     priority: int = 0
 
 
+class Row(Options):
+    """One shot of a manifest; what it does not say is taken from the configuration."""
+
+    source: Text
+    name: Name | None = None
+    mask: Text | None = None
+    range: Range | None = None
+    truth: Text | None = None
+    export: Text | None = None
+    priority: Annotated[int, BeforeValidator(_as_whole)] = 0
+
+
 def shots_of(config: Config) -> list[ShotSpec]:
     """Return the shots of a run, those of higher priority first.
 
@@ -46,7 +80,7 @@ def shots_of(config: Config) -> list[ShotSpec]:
             or two shots have one name or one export.
     """
     if config.source is not None:
-        shots = [_single(config, config.source)]
+        shots = [_spec(config, Row(source=config.source, name=config.name))]
     elif config.shots is None:
         raise ConfigError("source: nothing to inpaint; give source=… and mask=…, or shots=…")
     elif Path(config.shots).suffix in (".yaml", ".yml", ".csv"):
@@ -75,22 +109,6 @@ def output(path: str) -> str:
     return absolute(path, base)
 
 
-def _single(config: Config, source: str) -> ShotSpec:
-    if config.mask is None:
-        raise ConfigError("mask: missing; a folder, movie or image of what to remove, or `alpha`")
-    name = config.name or _name_of(source)
-    spec = ShotSpec(name, _input(source), _mask(config.mask))
-    if config.range is not None:
-        first, last = frame_range(config.range)
-        name = name if config.name else f"{name}.{first}-{last}"
-        spec = replace(spec, name=name, first=first, last=last)
-    return replace(
-        spec,
-        truth=config.truth and _input(config.truth),
-        export=config.export and output(config.export.replace(PLACEHOLDER, name)),
-    )
-
-
 def _glob(config: Config, pattern: str) -> list[ShotSpec]:
     """One shot for each match, named by what the wildcards stood for."""
     found = sorted(glob.glob(pattern))
@@ -101,17 +119,18 @@ def _glob(config: Config, pattern: str) -> list[ShotSpec]:
     for path in found:
         match = expression.fullmatch(path)
         parts = [part for part in (match.groups() if match else ()) if part]
-        name = "-".join(parts) or _name_of(path)
-        shots.append(_listed(config, {"name": name, "source": path}))
+        name = re.sub(r"[^\w .+@-]", "_", "-".join(parts)) or _name_of(path)
+        shots.append(_spec(config, validated(Row, {"source": path, "name": name})))
     return shots
 
 
 def _manifest(config: Config, path: str) -> list[ShotSpec]:
     """The rows of a YAML list or a CSV table; its relative paths start where the manifest lies."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"shots = {path}: cannot be read ({error.strerror})") from None
+        text = Path(path).read_text(encoding="utf-8-sig")  # spreadsheets put a mark in front
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"shots = {path}: cannot be read ({reason})") from None
     if path.endswith(".csv"):
         rows: Any = [
             {key: value for key, value in row.items() if value}
@@ -125,50 +144,44 @@ def _manifest(config: Config, path: str) -> list[ShotSpec]:
 
 
 def _row(config: Config, row: Any, where: str, manifest: str) -> ShotSpec:
-    known = {"name", "source", "mask", "range", "truth", "export", "priority"}
-    if not isinstance(row, dict) or not row.get("source"):
+    if not isinstance(row, dict):
         raise ConfigError(f"{where}: expected keys and values, source among them")
-    if unknown := [key for key in row if key not in known]:
-        raise ConfigError(f"{where}: {unknown[0]!r} is not a known key; known are: {sorted(known)}")
     try:
-        return _listed(config, row, os.path.dirname(manifest))
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        return _spec(config, validated(Row, row), os.path.dirname(manifest))
+    except ConfigError as error:
+        lines = str(error).splitlines()
+        raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from None
 
 
-def _listed(config: Config, row: dict[str, Any], base: str | None = None) -> ShotSpec:
-    """Make a spec of a row; what it does not say is taken from the configuration."""
-    first, last = frame_range(str(row["range"])) if row.get("range") is not None else (None, None)
-    name = str(row.get("name") or _name_of(row["source"]))
-    if first is not None and not row.get("name"):
-        name = f"{name}.{first}-{last}"
+def _spec(config: Config, row: Row, base: str | None = None) -> ShotSpec:
+    """Make a spec of a row; its own relative paths start at `base`."""
+    source, first, last = _input(row.source, base), None, None
+    name = row.name or _name_of(source)
+    if between := row.range or config.range:
+        first, last = frame_range(between)
+        name = name if row.name else f"{name}.{first}-{last}"
 
     def path(key: str) -> str | None:
-        if row.get(key):
-            return _input(str(row[key]), base)
-        shared = getattr(config, key)
-        return shared and _input(shared.replace(PLACEHOLDER, name))
+        own, shared = getattr(row, key), getattr(config, key)
+        if own:
+            return own if own == ALPHA else _input(own, base)
+        return shared if shared in (None, ALPHA) else _input(shared.replace(PLACEHOLDER, name))
 
-    mask = row.get("mask") or config.mask
+    mask, export = path("mask"), row.export or config.export
     if mask is None:
-        raise ConfigError(f"mask: missing for shot {name!r}; give mask=… with {PLACEHOLDER} in it")
-    export = row.get("export") or config.export
-    if export and not row.get("export") and PLACEHOLDER not in export:
-        raise ConfigError(f"export = {export}: write {PLACEHOLDER} where each shot's name belongs")
+        raise ConfigError(
+            f"mask: missing for shot {name!r}; a folder, movie or image of what to remove, or alpha"
+        )
     return ShotSpec(
         name=name,
-        source=_input(str(row["source"]), base),
-        mask="alpha" if mask == "alpha" else path("mask") or "",
+        source=source,
+        mask=mask,
         first=first,
         last=last,
         truth=path("truth"),
         export=export and output(export.replace(PLACEHOLDER, name)),
-        priority=int(row.get("priority", 0)),
+        priority=row.priority,
     )
-
-
-def _mask(path: str) -> str:
-    return path if path == "alpha" else _input(path)
 
 
 def _input(path: str, base: str | None = None) -> str:
@@ -186,19 +199,21 @@ def _input(path: str, base: str | None = None) -> str:
 def _name_of(source: str) -> str:
     """Name a shot after its file, or its folder where the folder's own name says nothing."""
     path = Path(source)
-    stem = re.sub(r"[._-]?(?:#+|%\d*d|\*+|\?+)[._-]?", "", path.stem if path.suffix else path.name)
-    if stem.lower() in ("", "frames", "source", "images", "plate", "plates"):
-        stem = path.absolute().parent.name
-    return re.sub(r"[^\w .+@-]", "_", stem) or "shot"
+    stem = path.name if path.is_dir() else path.stem
+    stem = re.sub(r"[._-]?(?:#+|%\d*d|\*+|\?+)[._-]?", "", stem)
+    if stem.lower() in ("", "files", "frames", "source", "images", "plate", "plates"):
+        stem = path.parent.name
+    return re.sub(r"[^\w .+@-]", "_", stem).strip(" .")[:128] or "shot"
 
 
 def _refuse_twins(shots: list[ShotSpec]) -> None:
-    for what in ("name", "export"):
+    for what in ADVICE:
         seen: dict[str, ShotSpec] = {}
         for shot in shots:
             value = getattr(shot, what)
             if value is not None and value in seen:
                 raise ConfigError(
-                    f"two shots have the {what} {value}: {seen[value].source} and {shot.source}"
+                    f"two shots have the {what} {value}: {seen[value].source} and {shot.source}; "
+                    + ADVICE[what]
                 )
             seen[value] = shot

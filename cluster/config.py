@@ -14,10 +14,11 @@ from fractions import Fraction
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -28,6 +29,7 @@ from pydantic import (
 )
 
 from inpaint.internal import RECIPES, FitConfig
+from storage.attributes import check_name
 
 
 class ConfigError(ValueError):
@@ -35,18 +37,40 @@ class ConfigError(ValueError):
 
 
 def _as_text(value: Any) -> Any:
-    """YAML reads `001` or `60` as numbers where a name is meant."""
-    return str(value) if type(value) in (int, float) else value
+    """YAML reads `60` as a number where a name may be meant; of `1.10` it would keep `1.1`."""
+    if value == "":
+        raise ValueError("is empty")
+    if type(value) is float:
+        raise ValueError("is read as a number; put it in quotes")
+    return str(value) if type(value) is int else value
+
+
+def _as_name(value: str) -> str:
+    check_name(value)
+    return value
+
+
+def _as_range(value: str) -> str:
+    frame_range(value)
+    return value
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
+Range = Annotated[Text, AfterValidator(_as_range)]
+Name = Annotated[Text, AfterValidator(_as_name)]
+
+Model = TypeVar("Model", bound="Options")
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+class Options(BaseModel):
+    """Values read from YAML, strictly."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
+    )
 
 
-class HoleOptions(_Options):
+class HoleOptions(Options):
     """How a painted mask becomes the hole.
 
     Attributes:
@@ -61,8 +85,8 @@ class HoleOptions(_Options):
     grow_px: int = Field(0, ge=0, le=512)
 
 
-class FitOptions(_Options):
-    """What differs from the recipe; null keeps the recipe's value. Meanings: `inpaint.FitConfig`."""
+class FitOptions(Options):
+    """What differs from the recipe, None where nothing does; meanings: `inpaint.FitConfig`."""
 
     steps: int | None = Field(None, ge=1, le=10_000_000)
     batch: int | None = Field(None, ge=1, le=1024)
@@ -75,7 +99,7 @@ class FitOptions(_Options):
     validate_every: int | None = Field(None, ge=1)
 
 
-class Resources(_Options):
+class Resources(Options):
     """What one shot's fitting asks of a machine.
 
     Attributes:
@@ -96,7 +120,7 @@ class Resources(_Options):
         return value
 
 
-class Delivery(_Options):
+class Delivery(Options):
     """How an export is written.
 
     Attributes:
@@ -108,7 +132,7 @@ class Delivery(_Options):
 
     codec: Literal["ffv1", "h264", "h265", "prores"] | None = None
     crf: float | None = Field(None, ge=0, le=51)
-    fps: Text = "24"
+    fps: Annotated[str, BeforeValidator(lambda value: str(value))] = "24"
     overwrite: bool = False
 
     @field_validator("fps")
@@ -123,21 +147,21 @@ class Delivery(_Options):
         return value
 
 
-class Config(_Options):
+class Config(Options):
     """One run of `cluster.launch`. Every key is explained in `configs/internal.yaml`."""
 
     archive: Text = "runs/archive"
     # What to inpaint: one shot …
     source: Text | None = None
     mask: Text | None = None
-    range: Text | None = None
+    range: Range | None = None
     truth: Text | None = None
-    name: Text | None = None
+    name: Name | None = None
     # … or many.
     shots: Text | None = None
     # What to write.
     export: Text | None = None
-    version: Text = "auto"
+    version: Name = "auto"
     report: Text | None = None
     tensorboard: Text | None = None
     delivery: Delivery = Delivery()
@@ -156,13 +180,6 @@ class Config(_Options):
     resources: Resources = Resources()
     max_attempts: int = Field(3, ge=1, le=100)
     checkpoint_every_s: float = Field(60, gt=0)
-
-    @field_validator("range")
-    @classmethod
-    def _range(cls, value: str | None) -> str | None:
-        if value is not None:
-            frame_range(value)
-        return value
 
     @field_validator("size")
     @classmethod
@@ -196,11 +213,20 @@ def load_config(path: str | None, words: Sequence[str] = ()) -> Config:
         key, equals, text = word.partition("=")
         if not equals or not key:
             raise ConfigError(f"{word!r}: expected key=value, such as fit.steps=1500")
-        _put(values, key, read_yaml(text, word), word)
+        _put(values, key, _value(key, text, word), word)
+    return validated(Config, values)
+
+
+def validated(model: type[Model], values: Any) -> Model:
+    """Return the values as a model.
+
+    Raises:
+        ConfigError: every fault, one a line.
+    """
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(fault) for fault in error.errors())) from None
+        raise ConfigError("\n".join(_explain(f, model) for f in error.errors())) from None
 
 
 def fit_config(config: Config) -> FitConfig:
@@ -263,12 +289,14 @@ for _tag, _pattern, _starts in (
     ("int", r"[-+]?(?:0|[1-9]\d*)", "-+0123456789"),
     ("float", r"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?", "-+.0123456789"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), list(_starts))
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), list(_starts)
+    )
 
 
 def _read(path: str) -> dict[str, Any]:
     file: Traversable = Path(path)
-    if "." not in path and not file.is_file():
+    if re.fullmatch(r"[\w-]+", path) and not file.is_file():
         file = files("configs") / f"{path}.yaml"
     try:
         text = file.read_text(encoding="utf-8")
@@ -284,6 +312,16 @@ def _read(path: str) -> dict[str, Any]:
     return values
 
 
+def _value(key: str, text: str, word: str) -> Any:
+    """Read a word's value as YAML; where the key means text, take it as it was typed."""
+    *groups, last = key.split(".")
+    field = _fields_of(groups, Config).get(last)
+    plain = field is not None and field.annotation in (str, Text | None, Name | None, Range | None)
+    if plain and text not in ("", "~", "null") and text[:1] not in "'\"":
+        return text
+    return read_yaml(text, word)
+
+
 def _put(values: dict[str, Any], key: str, value: Any, word: str) -> None:
     """Set `a.b.c` in nested dictionaries."""
     *groups, last = key.split(".")
@@ -295,23 +333,28 @@ def _put(values: dict[str, Any], key: str, value: Any, word: str) -> None:
     values[last] = value
 
 
-def _explain(fault: Any) -> str:
+def _explain(fault: Any, model: type[Options]) -> str:
     """Say one fault in one line: key, value, what was expected."""
     path = [str(part) for part in fault["loc"]]
     key = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        known = _keys_beside(path)
+        known = list(_fields_of(path[:-1], model))
         close = difflib.get_close_matches(path[-1], known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "known are: " + ", ".join(known)
         return f"{key}: is not a known key; {hint}"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
     said = re.sub(r"^Value error, ", "", fault["msg"])
     said = re.sub(r"^Input should be", "expected", said)
     said = re.sub(r"a valid dictionary or instance of \w+", "keys of its own", said)
     return f"{key} = {fault['input']!r}: {said}" if key else said
 
 
-def _keys_beside(path: list[str]) -> list[str]:
-    model: Any = Config
-    for part in path[:-1]:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
+def _fields_of(groups: Sequence[str], model: Any) -> dict[str, Any]:
+    """Return the fields of a group of keys such as `fit`, empty where there is no such group."""
+    for group in groups:
+        field = model.model_fields.get(group)
+        model = None if field is None else field.annotation
+        if not isinstance(model, type) or not issubclass(model, BaseModel):
+            return {}
+    return dict(model.model_fields)

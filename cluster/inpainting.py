@@ -75,7 +75,7 @@ def inpaint(job: Job, device: str, stop: Callable[[], bool]) -> Iterator[Event]:
 
 @dataclass
 class _Work:
-    """One attempt at a version. Everything it writes goes through here, after a look at the fence."""
+    """One attempt at a version; it writes only while no later attempt has taken over."""
 
     version: Version
     attempt: int

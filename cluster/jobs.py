@@ -1,6 +1,7 @@
 """Doing a job: a generator of small dicts, the same in this process and in an actor.
 
 Every dict has a `kind`:
+    started    pid: of the process that does it, where it is not the driver
     progress   done, total, unit; a fit adds loss, learning_rate, rate, validation_psnr, entry
     log        text: something a person should know
     stopped    it was asked to stop, and saved what it had
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -67,7 +68,7 @@ def open_shot(job: Job) -> tuple[Source, Mask, Source | None]:
     return source, mask, truth or None
 
 
-def _ingesting(job: Job) -> Iterator[Event]:
+def _ingesting(job: Job) -> Generator[Event, None, None]:
     source, mask, truth = open_shot(job)
     shot = job.shot
     archive = Archive.open(job.archive, "a")
@@ -80,7 +81,7 @@ def _ingesting(job: Job) -> Iterator[Event]:
         yield {"kind": "progress", "done": stored, "total": total, "unit": "frames"}
 
 
-def _exporting(job: Job) -> Iterator[Event]:
+def _exporting(job: Job) -> Generator[Event, None, None]:
     if job.shot.export is None:
         raise InputError(f"shot {job.shot.name!r}: no place to export to; give export=…")
     shot, how = Archive.open(job.archive, "a").shot(job.shot.name), job.config.delivery

@@ -12,9 +12,7 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from cluster.backlog import ShotSpec, in_submitted_job, output, shots_of
@@ -144,7 +142,9 @@ def _runner(config: Config) -> Iterator[tuple[Callable[..., Any], Need, _Stop]]:
 
 @contextlib.contextmanager
 def _signals(stop: _Stop) -> Iterator[None]:
-    before = {number: signal.signal(number, stop.catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, stop.catch) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
@@ -171,7 +171,7 @@ def _fitted_to(config: Config, largest: Need) -> tuple[Config, Need]:
 def _prepare(
     config: Config, shots: Sequence[ShotSpec], archive: Archive, need: Need
 ) -> tuple[list[Job], dict[str, str]]:
-    """Look at every shot before anything starts; return the jobs, and the shots refused with why."""
+    """Look at every shot before anything starts; return jobs, and why shots were refused."""
     versions, good, refused = {}, [], {}
     for shot in shots:
         try:
@@ -241,7 +241,11 @@ def _summarise(
         attrs = archive.shot(shot.name).version(versions[shot.name]).attrs
         print(f"{shot.name} {versions[shot.name]}{figures(attrs.get('quality') or {})}")
         if f"export {shot.name}" in agenda.done:
-            print(f"  movie   {shot.export}" if "." in os.path.basename(shot.export or "") else f"  frames  {shot.export}")
+            print(
+                f"  movie   {shot.export}"
+                if "." in os.path.basename(shot.export or "")
+                else f"  frames  {shot.export}"
+            )
     print(f"  report  {config.report}")
 
 

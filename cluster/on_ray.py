@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-# A private Ray of ours is closed to others on the machine; the token lives in this process only.
-if "RAY_ADDRESS" not in os.environ:
+# A private Ray is closed to others on the machine by a token that lives in this process only. Ray
+# reads these once, when it is imported.
+if "RAY_ADDRESS" not in os.environ and "ray" not in sys.modules:
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     if os.environ["RAY_AUTH_MODE"] == "token":
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -34,8 +36,7 @@ STOP_S = 12.0
 """How long jobs may take to save themselves once asked to stop."""
 
 
-@ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})
-class Worker:
+class _Worker:
     """Does one job in a process of its own."""
 
     def __init__(self) -> None:
@@ -47,6 +48,7 @@ class Worker:
 
     @ray.method(num_returns="streaming")
     def run(self, job: Job) -> Iterator[dict[str, Any]]:
+        yield {"kind": "started", "pid": os.getpid()}
         gpus = ray.get_gpu_ids()  # with none given, torch would still see every GPU of the node
         if gpus and job.need.gpus < 1:
             import torch
@@ -61,7 +63,7 @@ def attached() -> bool:
 
 
 def connect() -> None:
-    """Join the cluster that `RAY_ADDRESS` names, as in a submitted job; else start a private one."""
+    """Join the cluster that `RAY_ADDRESS` names, as a submitted job does; else start our own."""
     quiet = {"log_to_driver": False, "logging_level": "error"}
     if attached():
         ray.init(**quiet)
@@ -80,6 +82,9 @@ def largest_machine() -> Need:
     gpus = max((node.get("GPU", 0) for node in nodes), default=0)
     cpus = max((node.get("CPU", 0) for node in nodes), default=1)
     return Need(gpus=gpus, cpus=max(1, int(cpus)))
+
+
+WORKER = ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})(_Worker)
 
 
 @dataclass
@@ -110,7 +115,7 @@ def run_on_ray(agenda: Agenda, stop: Callable[[], bool]) -> Iterator[Note]:
 
 
 def _start(job: Job) -> tuple[Any, _Running]:
-    actor = Worker.options(
+    actor = WORKER.options(
         num_gpus=job.need.gpus, num_cpus=job.need.cpus, memory=job.need.memory_bytes or None
     ).remote()
     return actor.run.remote(job), _Running(job, actor)

@@ -26,7 +26,7 @@ class Job:
     """One piece of work on one shot. It reads stores and writes a store; repeated, it goes on.
 
     Attributes:
-        kind: `ingest` brings the shot into the archive, `inpaint` fits and fills, `export` delivers.
+        kind: `ingest` brings the shot in, `inpaint` fits and fills, `export` delivers.
         shot: what it works on.
         archive: absolute path or URL.
         version: of the result that it writes or delivers.

@@ -1,4 +1,4 @@
-"""Telling a person how a run goes: bars on a terminal, plain lines in a log, TensorBoard scalars."""
+"""Telling how a run goes: bars on a terminal, plain lines in a log, TensorBoard scalars."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Lines:
     """Plain lines: when a job begins, fails or ends, and once a minute in between."""
 
     def __init__(
-        self, write: Callable[[str], None] | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        write: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write or (lambda text: print(text, flush=True))
         self._clock = clock
@@ -81,7 +83,7 @@ class Bars:
             self._progress.console.print(f"{shot}: {text}", markup=False)
         if event["kind"] == "progress":
             self._advance(shot, _doing(note), event)
-        elif event["kind"] != "log" and shot in self._tasks:
+        elif event["kind"] in ("done", "failed", "stopped") and shot in self._tasks:
             self._progress.remove_task(self._tasks.pop(shot))
             self._doing.pop(shot)
 
@@ -134,7 +136,9 @@ def told(note: Note) -> str | None:
     if event["kind"] == "log":
         return str(event["text"])
     if event["kind"] == "failed":
-        return f"{doing} {'failed, trying again' if event['again'] else 'FAILED'}: {event['reason']}"
+        return (
+            f"{doing} {'failed, trying again' if event['again'] else 'FAILED'}: {event['reason']}"
+        )
     if event["kind"] == "stopped":
         return f"{doing} stopped; the same command goes on from here"
     if event["kind"] == "done" and note.job.kind == "inpaint" and event.get("quality"):

@@ -67,12 +67,13 @@ def load(
         size: working height and width, at most the frames' own.
         tone: maps the frames' values to 0 to 1.
     """
-    frames, hole, unknown = None, torch.zeros((count, 1, *size), dtype=torch.bool), None
+    frames = torch.empty(0)
+    hole = torch.zeros((count, 1, *size), dtype=torch.bool)
+    unknown = torch.zeros_like(hole)
     for t, (pixels, missing) in enumerate(pairs):
-        if frames is None:
+        if t == 0:
             kind = torch.uint8 if pixels.dtype == np.uint8 else torch.float16
             frames = torch.empty((count, pixels.shape[2], *size), dtype=kind)
-            unknown = torch.zeros_like(hole)
         encoded = tone.encode(pixels)
         broken = ~np.isfinite(encoded).all(axis=2)
         encoded[broken] = 0
@@ -82,8 +83,6 @@ def load(
         frames[t] = torch.from_numpy(small.transpose(2, 0, 1))
         hole[t, 0] = torch.from_numpy(_touched(missing, size))
         unknown[t, 0] = torch.from_numpy(_touched(missing | broken, size))
-    assert frames is not None
-    assert unknown is not None
     return Clip(frames, hole, unknown)
 
 
@@ -95,7 +94,8 @@ def working_size(height: int, width: int, largest_px: int) -> tuple[int, int]:
     if height * width <= largest_px:
         return height, width
     scale = (largest_px / (height * width)) ** 0.5
-    return max(4, int(height * scale) // 4 * 4), max(4, int(width * scale) // 4 * 4)
+    small = [max(4, int(side * scale) // 4 * 4) for side in (height, width)]
+    return min(small[0], height), min(small[1], width)
 
 
 def enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:

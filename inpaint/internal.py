@@ -114,7 +114,7 @@ PULSE_S = 2.0
 
 def begin(network: Network, config: FitConfig, device: torch.device) -> State:
     """Return the state before the first step, and move the network to the device."""
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     random = torch.Generator(device).manual_seed(config.seed)
     accelerate = accelerator(config.precision, device)
@@ -145,13 +145,13 @@ def fit(
         rate = learning_rate(state.step, config)
         total += _step(network, clip, donors, config, state, rate)
         counted += 1
-        entry = state.step % config.report_every == 0 or state.step == config.steps
+        due = state.step % config.validate_every == 0 or state.step == config.steps
+        entry = due or state.step % config.report_every == 0
         if not entry and time.monotonic() - paused < PULSE_S:
             continue
         loss = float(total) / counted  # waits for the device
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {state.step}")
-        due = state.step % config.validate_every == 0 or state.step == config.steps
         score = validate(network, clip, judge, state) if judge is not None and due else None
         paused = time.monotonic()
         speed = (state.step - first) / (paused - started)

@@ -70,7 +70,7 @@ class Network(nn.Module):
         """
         height, width = picture.shape[-2:]
         picture, hidden = _pad_to_grid(picture, hidden)
-        seen = picture * (1 - hidden)
+        seen = picture.masked_fill(hidden > 0, 0)
         stages = [torch.tanh(self.coarse(torch.cat([seen, hidden], dim=1)))]
         if self.refine is not None:
             stages.append(torch.tanh(self.refine(stages[0] * hidden + seen)))
@@ -83,12 +83,16 @@ class _Refinement(nn.Module):
     def __init__(self, c: int, channels: int) -> None:
         super().__init__()
         self.dilated = nn.Sequential(
-            *_encoder(channels, [(c, 5, 1), (c, 3, 2), (2 * c, 3, 1), (2 * c, 3, 2), (4 * c, 3, 1)]),
+            *_encoder(
+                channels, [(c, 5, 1), (c, 3, 2), (2 * c, 3, 1), (2 * c, 3, 2), (4 * c, 3, 1)]
+            ),
             GatedConv(2 * c, 4 * c),
             *_dilations(c),
         )
         self.plain = nn.Sequential(
-            *_encoder(channels, [(c, 5, 1), (c, 3, 2), (2 * c, 3, 1), (4 * c, 3, 2), (4 * c, 3, 1)]),
+            *_encoder(
+                channels, [(c, 5, 1), (c, 3, 2), (2 * c, 3, 1), (4 * c, 3, 2), (4 * c, 3, 1)]
+            ),
             GatedConv(2 * c, 4 * c, activation=F.relu),
             GatedConv(2 * c, 4 * c),
             GatedConv(2 * c, 4 * c),

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
 
+# The tests' own Ray is closed by a token, which is not left on disk; Ray reads it when imported.
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 @pytest.fixture(scope="session")
 def clips() -> Path:

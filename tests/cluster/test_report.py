@@ -1,0 +1,244 @@
+import base64
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from report_fakes import add_shot, add_version, every_state
+
+from cluster import report
+from cluster.charts import loss_chart, validation_chart
+from cluster.previews import Display, display_of, previews
+from cluster.report import UNREADABLE, main, write_report
+from storage import Archive
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive.open(str(tmp_path / "archive"), "a")
+
+
+@pytest.fixture
+def page(archive, tmp_path):
+    """Return a function that writes the report and gives back its text."""
+
+    def write(**options):
+        write_report(archive, str(tmp_path / "report.html"), **options)
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return write
+
+
+def titles(text):
+    return re.findall(r"<h2>(.*?)</h2>", text)
+
+
+def decoded(picture):
+    return cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+
+def test_shots_stand_worst_first_and_are_counted(archive, page):
+    every_state(archive)
+    text = page()
+    names = ["broken", "re&lt;b&gt;fused", "poor", "good", "half", "fresh", "empty"]
+    assert titles(text) == names
+    strip = re.findall(r"<dt>(.*?)</dt><dd>(\d+)</dd>", text)
+    assert strip == [("shots", "7"), ("done", "3"), ("running", "1"), ("failed", "2")]
+
+
+def test_only_the_shots_asked_for_are_shown(archive, page):
+    every_state(archive)
+    assert titles(page(shots=["good", "half"])) == ["good", "half"]
+
+
+def test_the_page_asks_for_nothing_outside_itself(archive, page):
+    every_state(archive)
+    text = page()
+    addresses = re.findall(r"""(?:src|href)=["']([^"']*)|url\(["']?([^"')]*)""", text)
+    assert {a.partition(":")[0] for pair in addresses for a in pair if a and a[0] != "#"} == {
+        "data"
+    }
+    assert "default-src 'none'" in text
+
+
+def test_names_messages_and_configuration_cannot_become_markup(archive, page):
+    evil = "</pre><script>alert(1)</script>"
+    add_version(add_shot(archive, "one"), status="failed", error=evil, config={"note": evil})
+    text = page()
+    assert text.count("<script>") == 1
+    assert text.count("&lt;script&gt;") >= 2
+
+
+def test_every_tag_that_is_opened_is_closed(archive, page):
+    every_state(archive)
+    checker = Balance()
+    checker.feed(page())
+    assert checker.open == []
+
+
+def test_an_empty_archive_gives_a_page_that_says_so(archive, page):
+    assert "No shots yet" in page()
+
+
+def test_a_damaged_shot_keeps_its_place_without_pictures(archive, page):
+    shot = add_shot(archive, "one")
+    file = next(p for p in Path(shot.url, "frames").rglob("*") if p.is_file() and p.stem == "0")
+    file.write_bytes(file.read_bytes()[:-9])
+    add_version(add_shot(archive, "two"))
+    text = page()
+    assert titles(text) == ["two", "one"]
+    assert UNREADABLE.split("`")[0] in text
+
+
+def test_many_pictures_lie_beside_the_page_and_old_ones_go(archive, page, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "INLINE_BYTES", 1)
+    add_version(add_shot(archive, "one"))
+    page()
+    folder = tmp_path / "report_files"
+    stale, other = folder / f"{0:020x}.webp", folder / "mine.webp"
+    for file in (stale, other):
+        file.touch()
+    sources = set(re.findall(r'src="([^"]*)"', page()))
+    assert sources == {f"report_files/{p.name}" for p in folder.iterdir() if p != other}
+    assert not stale.exists()
+
+
+def test_a_page_that_cannot_be_written_leaves_the_old_one(archive, page, tmp_path, monkeypatch):
+    old = page()
+    monkeypatch.setattr(report, "_page", lambda *_, **__: "\ud800")
+    with pytest.raises(UnicodeEncodeError):
+        page()
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == old
+
+
+def test_the_command_writes_where_it_is_told_and_refuses_a_folder(archive, tmp_path, capsys):
+    target = tmp_path / "deep" / "my page.html"
+    assert main([archive.url, "-o", str(target)]) == 0
+    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert main([archive.url, "-o", str(tmp_path)]) == 2
+    assert "is a folder; name an HTML file" in capsys.readouterr().err
+    assert main([str(tmp_path / "none")]) == 2
+
+
+def test_the_frame_with_the_largest_hole_is_shown_first(archive):
+    shot = add_shot(archive, "one", frames=12)
+    add_version(shot)
+    shown = previews(shot, shot.version("v1"))
+    assert len(shown.frames) == 5
+    assert shown.frames[shown.first].number == 1003
+    numbers = [frame.number for frame in shown.frames]
+    assert numbers == sorted(numbers)
+
+
+def test_after_differs_from_before_inside_the_hole(archive):
+    shot = add_shot(archive, "one")
+    add_version(shot)
+    shown = previews(shot, shot.version("v1"))
+    frame, hole = shown.frames[2], shot.hole[2]
+    assert decoded(frame.after)[hole].mean() < 40 < decoded(frame.before)[hole].mean()
+    assert decoded(shown.slice.after)[:, 25:29].mean() < 40
+
+
+def test_what_is_not_filled_has_no_after(archive):
+    shot, plain = add_shot(archive, "one"), add_shot(archive, "two", holes=False)
+    add_version(shot, filled=3)
+    add_version(plain)
+    shown = previews(shot, shot.version("v1"))
+    assert [frame.after is not None for frame in shown.frames] == [True, True, True, False, False]
+    assert shown.slice.after is None
+    shown = previews(plain, plain.version("v1"))
+    assert all(frame.after is None for frame in shown.frames)
+    assert shown.slice is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels"), [("uint8", 1), ("uint16", 4), ("float16", 3), ("float32", 2)]
+)
+def test_every_kind_of_pixel_becomes_a_picture_of_at_most_720_px(archive, dtype, channels):
+    shot = add_shot(archive, "one", dtype=dtype, channels=channels, size=(40, 900), frames=1)
+    (frame,) = previews(shot, None).frames
+    assert (frame.width, frame.height) == (720, 32)
+    assert decoded(frame.before).shape == (32, 720, 3)
+
+
+def test_linear_light_is_shown_in_order_and_never_overflows():
+    light = np.array([-1, 0, 0.18, 1, 50, np.inf, np.nan], np.float32)
+    shown = Display(white=40)(light)
+    assert shown[1] == shown[0] == shown[-1] == 0
+    assert 0 < shown[2] < shown[3] < shown[4] == shown[5] == 255
+    assert Display()(np.array([0.18], np.float32)) == 118  # middle grey in sRGB
+    assert display_of(np.full((4, 4, 3), 9.0, np.float32)).white == 9
+    assert display_of(np.full((4, 4, 3), 0.5, np.float16)).white == 1
+
+
+def test_charts_rise_with_the_values_and_hold_the_peer():
+    gain = validation_chart([10, 20, 30], [20.0, None, 30.0], 25.0)
+    assert gain.path == "M33.33 93.10L100.00 6.90"
+    assert gain.last[1] < gain.peer < 100
+    assert [tick.label for tick in gain.ticks] == ["20", "25", "30"]
+    loss = loss_chart(list(range(1, 1001)), [1 / s for s in range(1, 1001)])
+    assert loss.path.count("L") < 200
+    assert "0.01" in [tick.label for tick in loss.ticks]
+    assert loss_chart([1, 2], [0.0, None]) is None
+
+
+def test_pictures_in_the_page_are_webp(archive, page):
+    add_version(add_shot(archive, "one"))
+    found = re.findall(r'src="data:image/webp;base64,([^"]*)"', page())
+    assert len(found) == 12
+    assert all(base64.b64decode(data)[8:12] == b"WEBP" for data in found)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to open the page in")
+def test_the_slider_wipes_and_the_frames_change_in_a_browser(archive, page, tmp_path):
+    add_version(add_shot(archive, "one"))
+    act = """<script>const press = (which, change) => {
+        const control = document.querySelector(which);
+        change(control);
+        control.dispatchEvent(new Event("input", {bubbles: true})); };
+        press(".wipe", (c) => { c.value = 80; });
+        press(".frames label:last-of-type input", (c) => { c.checked = true; });
+        press(".toggle input", (c) => { c.checked = true; });</script></body>"""
+    acted = tmp_path / "acted.html"
+    acted.write_text(page().replace("</body>", act), encoding="utf-8")
+    dom = browsed(acted, tmp_path / "profile")
+    (viewer,) = re.findall(r'<div class="viewer([^"]*)" style="([^"]*)"', dom)
+    assert "outlined" in viewer[0]
+    assert "--cut: 80%" in viewer[1]
+    hidden = re.findall(r'data-frame="(\d)"( hidden="")?', dom)
+    assert [number for number, gone in hidden if not gone] == ["4"]
+
+
+def browsed(file, profile):
+    """Return the page as it stands after its scripts ran."""
+    flags = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+    command = [CHROMIUM, *flags.split(), "--disable-sync", "--disable-component-update"]
+    command += [f"--user-data-dir={profile}", "--dump-dom", file.as_uri()]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    return done.stdout.decode()
+
+
+class Balance(HTMLParser):
+    """Keeps the tags that are open."""
+
+    VOID = ("meta", "link", "img", "input", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag

@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+
+import pytest
+from report_fakes import QUALITY, add_shot, add_version, every_state
+
+from cluster.status import decibels, duration, main, percent
+from cluster.summary import Quality, summarise, worst_first
+from storage import Archive
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive.open(str(tmp_path / "archive"), "a")
+
+
+def test_failed_shots_come_first_then_the_lowest_psnr_then_what_runs(archive):
+    every_state(archive)
+    ordered = [(s.shot, s.state) for s in worst_first(summarise(archive))]
+    assert ordered == [
+        ("broken", "failed"),
+        ("re<b>fused", "failed"),
+        ("poor", "done"),
+        ("good", "done"),
+        ("half", "fitting"),
+        ("fresh", "waiting"),
+        ("empty", "copied"),
+    ]
+
+
+def test_a_summary_says_what_shot_and_version_hold(archive):
+    add_version(add_shot(archive, "one"), code="0.1", config={"fit": {"steps": 200}})
+    (summary,) = summarise(archive)
+    assert (summary.frames, summary.width, summary.height, summary.fps) == (6, 64, 36, 24.0)
+    assert summary.hole_share == pytest.approx((5 * 160 + 240) / (6 * 36 * 64))
+    assert summary.quality == Quality(validation_psnr=31.25, validation_peer_psnr=24.5)
+    assert (summary.total_s, summary.margin_db) == (132.0, 6.75)
+    assert (summary.version, summary.code, summary.config["fit"]) == ("v1", "0.1", {"steps": 200})
+
+
+def test_the_newest_version_is_shown_unless_another_is_named(archive):
+    shot = add_shot(archive, "one")
+    for name in ("b", "a"):
+        add_version(shot, name)
+    assert [s.version for s in summarise(archive)] == ["a"]
+    assert [s.version for s in summarise(archive, versions={"one": "b"})] == ["b"]
+
+
+def test_what_is_planned_and_not_there_yet_is_waiting(archive):
+    add_version(add_shot(archive, "one"))
+    planned = summarise(archive, ["one", "two"], versions={"one": "v2"})
+    assert [(s.shot, s.state, s.version) for s in planned] == [
+        ("one", "waiting", None),
+        ("two", "waiting", None),
+    ]
+
+
+def test_a_failure_of_an_ingest_stands_beside_the_older_result(archive):
+    add_version(add_shot(archive, "one"))
+    archive.files.write("failures.json", b'{"one": "the source changed"}')
+    (summary,) = summarise(archive)
+    assert (summary.state, summary.message) == ("failed", "the source changed")
+    assert summary.version == "v1"
+
+
+def test_attributes_of_the_wrong_kind_do_no_harm(archive):
+    shot = add_shot(archive, "one")
+    shot.create_version("v", {"quality": 3, "seconds": None, "step": "x", "status": None})
+    shot.version("v").files.write("curve.json", b"{")
+    (summary,) = summarise(archive)
+    assert (summary.state, summary.step, summary.total_s) == ("waiting", None, None)
+
+
+def test_a_shot_whose_description_is_damaged_is_named_and_the_others_are_shown(archive):
+    add_shot(archive, "one")
+    Path(add_shot(archive, "two").url, "zarr.json").write_text("{")
+    first, second = summarise(archive)
+    assert first.state == "waiting"
+    assert second.state == "failed"
+    assert "damaged" in second.message
+
+
+def test_status_prints_a_row_for_each_shot_and_the_reasons_below(archive, capsys):
+    every_state(archive)
+    assert main([archive.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = (" ".join(line.split()) for line in lines if line.startswith("good"))
+    assert row == "good 6 64×36 7.5 % v1 done 200/200 31.25 2 min 12 s"
+    assert "re<b>fused: frame 1004 is 8×8, the first is 9×9" in lines
+    assert lines[-1] == "7 shots: 2 failed, 2 done, 1 copied, 1 waiting, 1 fitting"
+
+
+def test_json_holds_every_value_and_no_number_json_lacks(archive, capsys):
+    add_version(add_shot(archive, "one"), quality=QUALITY | {"hole_psnr": float("inf")})
+    assert main([archive.url, "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert one["quality"]["hole_psnr"] == "inf"
+    assert (one["shot"], one["state"], one["fill_s"]) == ("one", "done", 7.0)
+
+
+def test_a_place_without_an_archive_is_one_line_and_status_2(tmp_path, capsys):
+    assert main([str(tmp_path / "none")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_figures_are_written_as_a_person_would():
+    assert [duration(s) for s in (None, 0.4, 59.6, 185, 7800)] == [
+        "–",
+        "0 s",
+        "1 min 00 s",
+        "3 min 05 s",
+        "2 h 10 min",
+    ]
+    assert [decibels(x) for x in (None, 31.254, float("inf"))] == ["–", "31.25", "∞"]
+    assert [percent(x) for x in (None, 0, 0.00042, 0.063)] == ["–", "0 %", "0.042 %", "6.3 %"]

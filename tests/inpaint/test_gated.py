@@ -1,0 +1,43 @@
+"""Gated convolution: its formula, its sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from inpaint.gated import GatedConv, GatedUp
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_second_half_of_the_channels_gates_the_first() -> None:
+    layer, x = GatedConv(3, 8), noise(2, 3, 7, 9)
+    plain = F.conv2d(x, layer.conv.weight, layer.conv.bias, padding=1)
+    expected = F.elu(plain[:, :4]) * torch.sigmoid(plain[:, 4:])
+    assert torch.allclose(layer(x), expected, atol=1e-6)
+
+
+def test_another_activation_takes_the_place_of_elu() -> None:
+    layer = GatedConv(3, 8, activation=F.relu)
+    assert (layer(noise(2, 3, 7, 9)) >= 0).all()
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("dilation", [1, 2, 16])
+def test_the_size_is_kept(kernel: int, dilation: int) -> None:
+    layer = GatedConv(3, 8, kernel, dilation=dilation)
+    assert layer(noise(1, 3, 7, 10)).shape == (1, 4, 7, 10)
+
+
+def test_a_stride_halves_the_size_rounded_up() -> None:
+    assert GatedConv(3, 8, stride=2)(noise(1, 3, 7, 10)).shape == (1, 4, 4, 5)
+
+
+def test_up_repeats_every_pixel_twice_before_it_convolves() -> None:
+    layer, x = GatedUp(3, 8), noise(1, 3, 5, 6)
+    repeated = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    assert torch.allclose(layer(x), layer.gated(repeated))
+    assert layer(x).shape == (1, 4, 10, 12)
