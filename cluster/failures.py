@@ -10,10 +10,11 @@ from typing import Literal
 import torch
 
 from cluster.config import ConfigError, FitOptions, fit_config
+from cluster.inpainting import Superseded
 from cluster.plan import Agenda, Job, Note
 from storage import InputError, PlaceError
 
-Cause = Literal["input", "place", "memory", "lost", "bug"]
+Cause = Literal["input", "place", "memory", "lost", "superseded", "bug"]
 
 
 class WorkerLost(Exception):
@@ -26,7 +27,8 @@ class Failure:
 
     Attributes:
         cause: `input`: the user's to mend; `place`: disk full or not permitted; `memory`: of the
-            device; `lost`: the worker is gone; `bug`: anything else.
+            device; `lost`: the worker is gone; `superseded`: another run has taken the shot over;
+            `bug`: anything else.
         reason: one line.
         detail: the traceback of a bug, else empty.
     """
@@ -69,6 +71,8 @@ def classify(error: BaseException) -> Failure:
         return Failure("memory", f"out of memory ({reason})")
     if isinstance(error, WorkerLost):
         return Failure("lost", reason)
+    if isinstance(error, Superseded):
+        return Failure("superseded", reason)
     detail = "".join(traceback.format_exception(error))
     return Failure("bug", f"{type(error).__name__}: {reason}", detail)
 
@@ -76,13 +80,13 @@ def classify(error: BaseException) -> Failure:
 def retry(job: Job, failure: Failure, attempt: int) -> Job | None:
     """Return the job to run instead, None to give the shot up.
 
-    A user's mistake or a full disk is not tried again; out of memory is, with half the batch; a
-    lost worker is, from its checkpoint; anything else is, once.
+    A user's mistake, a full disk or a shot taken over is not tried again; out of memory is, with
+    half the batch; a lost worker is, from its checkpoint; anything else is, once.
 
     Args:
         attempt: the one that failed, counted from 1.
     """
-    if failure.cause in ("input", "place") or attempt >= job.config.max_attempts:
+    if failure.cause in ("input", "place", "superseded") or attempt >= job.config.max_attempts:
         return None
     if failure.cause == "memory":
         return _with_half_the_batch(job)

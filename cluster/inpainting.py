@@ -41,10 +41,10 @@ def inpaint(job: Job, device: str, stop: Callable[[], bool]) -> Iterator[Event]:
     """Write the job's version of its shot. Yields events as `cluster.jobs` describes them."""
     torch.set_num_threads(job.need.cpus)
     shot = Archive.open(job.archive, "a").shot(job.shot.name)
-    work = _claim(shot, job)
-    if work.attrs.get("status") in ("done", "copied"):
+    if _is_done(shot, job.version):
         yield {"kind": "done"}
         return
+    work = _claim(shot, job)
     if not _has_hole(shot):
         yield from _copy_through(work)
         return
@@ -91,6 +91,12 @@ class _Work:
     def check(self) -> None:
         if self.version.attrs.get("attempt") != self.attempt:
             raise Superseded(f"{self.version.url}: a later attempt has taken over")
+
+
+def _is_done(shot: Shot, version: str) -> bool:
+    if version not in shot.versions():
+        return False
+    return shot.version(version).attrs.get("status") in ("done", "copied")
 
 
 def _claim(shot: Shot, job: Job) -> _Work:
@@ -156,7 +162,7 @@ class _Fitting:
     state: State
     config: FitConfig
     curve: list[dict[str, Any]]
-    damaged: list[str]
+    damaged: dict[str, str]
     seconds: float = 0.0
     began_at: float = 0.0
     saved_at: float = 0.0
@@ -168,13 +174,13 @@ class _Fitting:
         """Build the network and put it where the last good checkpoint left it."""
         network = build(CAPACITIES[capacity], clip.frames.shape[1], config.seed)
         state = begin(network, config, clip.frames.device)
-        damaged = []
+        damaged = {}
         for name in reversed(_checkpoints(work.version)):
             try:
                 checkpoint.restore(work.version.files.read(name) or b"", network, state)
                 break
             except checkpoint.DamagedCheckpoint as error:
-                damaged.append(f"{name} is damaged, the one before is used ({error})")
+                damaged[name] = str(error)
         stored = json.loads(work.version.files.read("curve.json") or b"[]")
         curve = [entry for entry in stored if entry["step"] <= state.step]
         seconds = curve[-1]["seconds"] if curve else 0.0
@@ -188,7 +194,8 @@ class _Fitting:
             device=_device_name(self.state.device),
         )
         self.began_at = self.saved_at = time.monotonic()
-        for text in self.damaged:
+        for name, reason in self.damaged.items():
+            text = f"{name} is damaged, the one before is used ({reason})"
             yield {"kind": "log", "text": text}
         if self.state.step:
             yield {"kind": "log", "text": f"goes on from step {self.state.step}"}
@@ -224,15 +231,18 @@ class _Fitting:
         return time.monotonic() - self.saved_at
 
     def save(self) -> None:
-        """Write checkpoint and curve; keep the last few checkpoints."""
+        """Write checkpoint and curve; keep the last few checkpoints, and none that is damaged."""
         self.work.check()
         files = self.work.version.files
         files.write("curve.json", json.dumps(self.curve).encode())
         name = f"checkpoint-{self.state.step:08d}.pt"
-        if name not in _checkpoints(self.work.version):
+        good = [found for found in _checkpoints(self.work.version) if found not in self.damaged]
+        if name not in good:
             files.write(name, checkpoint.dump(self.network, self.state))
-        for old in _checkpoints(self.work.version)[:-KEPT_CHECKPOINTS]:
+            good.append(name)
+        for old in {*good[:-KEPT_CHECKPOINTS], *self.damaged} - {name}:
             files.remove(old)
+        self.damaged.clear()
         self.work.update(step=self.state.step)
         self.saved_at = time.monotonic()
 
@@ -271,5 +281,5 @@ def _finish(fitting: _Fitting, shot: Shot, tone: Tone) -> Event:
         "validation_peer_psnr": telea_at(fitting.clip, fitting.judge),
         **against_truth(fitting.work.version, shot, tone),
     }
-    fitting.work.update(status="done", step=fitting.state.step, quality=quality)
+    fitting.work.update(status="done", step=fitting.state.step, quality=quality, error=None)
     return {"kind": "done", "quality": quality}

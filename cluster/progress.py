@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from cluster.plan import Note
 
@@ -70,7 +70,6 @@ class Bars:
             TextColumn("{task.fields[doing]:<10}"),
             BarColumn(),
             TextColumn("{task.fields[count]}{task.fields[details]}"),
-            TimeRemainingColumn(),
             console=Console(highlight=False),
         )
         self._tasks: dict[str, TaskID] = {}

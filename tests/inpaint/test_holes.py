@@ -25,9 +25,7 @@ def offsets_between(one: Tensor, other: Tensor) -> list[tuple[int, int]]:
 
 @given(st.integers(1, 9), st.integers(1, 9), st.lists(st.tuples(st.integers(), st.integers())))
 @settings(deadline=None, derandomize=True)
-def test_moving_agrees_with_roll(
-    height: int, width: int, places: list[tuple[int, int]]
-) -> None:
+def test_moving_agrees_with_roll(height: int, width: int, places: list[tuple[int, int]]) -> None:
     places = [(down % height, right % width) for down, right in places]
     masks = torch.rand((len(places), 1, height, width), generator=seeded()) < 0.5
     down, right = torch.tensor(places, dtype=torch.long).reshape(-1, 2).T
@@ -93,14 +91,13 @@ def test_the_validation_hole_follows_from_its_seed() -> None:
 
 def test_the_validation_hole_moves_as_the_hole_does() -> None:
     hole = rectangles(12, 40, 40)
-    judge = validation_hole(hole, 0.005, seed=2)
+    four_frames = 4 * 36 / float((~hole).sum())
+    judge = validation_hole(hole, four_frames, seed=0)
     frames = torch.nonzero(judge.flatten(1).any(dim=1)).flatten().tolist()
-    assert len(frames) > 1
-    assert frames == list(range(frames[0], frames[-1] + 1))
+    assert frames == list(range(frames[0], frames[0] + 4))
     [place] = offsets_between(hole[frames[0]], judge[frames[0]])
     for t in frames:
-        expected = hole[t].roll(place, (-2, -1)) & ~hole[t]
-        assert torch.equal(judge[t], expected)
+        assert torch.equal(judge[t], hole[t].roll(place, (-2, -1)))
 
 
 def test_every_frame_keeps_a_quarter_known() -> None:

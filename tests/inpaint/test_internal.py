@@ -1,0 +1,248 @@
+"""Internal learning: what it may look at, that it learns, and that it goes on where it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from inpaint_fakes import COARSE, CPU, REFINED, clip, fitted
+from torch import Tensor
+
+from inpaint.checkpoint import dump, restore
+from inpaint.clip import Clip, load
+from inpaint.fill import fill
+from inpaint.holes import validation_hole
+from inpaint.internal import (
+    RECIPES,
+    FitConfig,
+    Report,
+    State,
+    begin,
+    fit,
+    judged_frames,
+    learning_rate,
+    validate,
+)
+from inpaint.metrics import psnr
+from inpaint.network import Network, build
+from inpaint.precision import Precision
+from inpaint.tone import Tone
+
+SHORT = FitConfig(steps=6, batch=2, learning_rate=1e-3, report_every=1)
+
+
+def begun(config: FitConfig, seed: int = 0, refined: bool = False) -> tuple[Network, State]:
+    network = build(REFINED if refined else COARSE, seed=seed)
+    return network, begin(network, config, CPU)
+
+
+def changed(material: Clip, where: Tensor) -> Clip:
+    """The clip with other values where `(T, 1, H, W)` says."""
+    return replace(material, frames=torch.where(where, 255 - material.frames, material.frames))
+
+
+def up_to(reports: Iterator[Report], step: int) -> None:
+    for report in reports:
+        if report.step == step:
+            return
+
+
+@pytest.mark.parametrize("recipe", ["paper", "fast"])
+def test_the_real_hole_is_never_supervised_nor_seen(recipe: str) -> None:
+    config = replace(RECIPES[recipe], steps=6, batch=2)
+    material = clip()
+    other = changed(material, material.hole)
+    assert not torch.equal(material.frames, other.frames)
+    assert fitted(material, config)[0] == fitted(other, config)[0]
+
+
+@pytest.mark.parametrize("recipe", ["paper", "fast"])
+def test_the_validation_hole_is_never_supervised_nor_seen(recipe: str) -> None:
+    config = replace(RECIPES[recipe], steps=6, batch=2)
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    assert judge.any()
+    material = clip().hiding(judge)
+    assert fitted(material, config)[0] == fitted(changed(material, judge), config)[0]
+
+
+def test_a_known_pixel_beside_the_hole_is_supervised() -> None:
+    material = clip()
+    beside = material.hole.roll(1, dims=2) & ~material.hole
+    assert fitted(material, SHORT)[0] != fitted(changed(material, beside), SHORT)[0]
+
+
+def test_the_hole_of_the_source_has_no_influence_on_a_smaller_fit() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 50, 61, 3)).astype(np.uint8)
+    hole = np.zeros((3, 50, 61), bool)
+    hole[:, 11:25, 17:30] = True
+    other = np.where(hole[..., None], 255 - pixels, pixels)
+    ends = []
+    for frames in (pixels, other):
+        pairs = zip(frames, hole, strict=True)
+        ends.append(fitted(load(pairs, 3, (20, 24), Tone("uint8", 255.0)), SHORT)[0])
+    assert ends[0] == ends[1]
+
+
+def test_one_seed_gives_one_fit_and_another_seed_another() -> None:
+    (end, reports), (again, same), (other, _) = (
+        fitted(clip(), replace(SHORT, seed=seed)) for seed in (0, 0, 1)
+    )
+    assert [report.loss for report in reports] == [report.loss for report in same]
+    assert end == again
+    assert end != other
+
+
+@pytest.mark.parametrize("precision", ["off", "bf16"])
+@pytest.mark.parametrize("refined", [False, True])
+def test_a_fit_resumed_from_its_checkpoint_equals_an_unbroken_one(
+    precision: Precision, refined: bool
+) -> None:
+    config = replace(RECIPES["fast"], steps=6, batch=2, report_every=1, precision=precision)
+    network, state = begun(config, refined=refined)
+    up_to(fit(network, clip(), config, state), step=6)
+    broken, broken_state = begun(config, refined=refined)
+    up_to(fit(broken, clip(), config, broken_state), step=3)
+    resumed, resumed_state = begun(config, seed=9, refined=refined)
+    restore(dump(broken, broken_state), resumed, resumed_state)
+    up_to(fit(resumed, clip(), config, resumed_state), step=6)
+    assert dump(resumed, resumed_state) == dump(network, state)
+
+
+@pytest.mark.parametrize("report_every", [2, 5, 100])
+def test_where_it_reports_does_not_change_the_fit(report_every: int) -> None:
+    other = replace(SHORT, report_every=report_every, validate_every=report_every + 1)
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    material = clip().hiding(judge)
+    assert fitted(material, SHORT)[0] == fitted(material, other, judge)[0]
+
+
+def test_the_curve_has_an_entry_every_so_often_and_one_at_the_end() -> None:
+    _, reports = fitted(clip(), replace(SHORT, steps=7, report_every=3))
+    assert [report.step for report in reports] == [3, 6, 7]
+    assert [report.learning_rate for report in reports] == [1e-3] * 3
+    assert all(report.steps_per_s > 0 for report in reports)
+    assert all(report.validation_psnr is None for report in reports)
+
+
+def test_an_entry_holds_the_mean_loss_since_the_one_before() -> None:
+    every = [report.loss for report in fitted(clip(), SHORT)[1]]
+    third = [report.loss for report in fitted(clip(), replace(SHORT, report_every=3))[1]]
+    assert third == pytest.approx([sum(every[:3]) / 3, sum(every[3:]) / 3])
+
+
+def test_validation_comes_when_due_whatever_the_curve_does() -> None:
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    config = replace(SHORT, steps=7, report_every=3, validate_every=2)
+    _, reports = fitted(clip().hiding(judge), config, judge)
+    measured = [report.step for report in reports if report.validation_psnr is not None]
+    assert measured == [2, 4, 6, 7]
+
+
+def test_validation_agrees_with_filling_the_validation_hole() -> None:
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    material = clip().hiding(judge)
+    network, state = begun(SHORT)
+    filled = dict(fill(network, replace(material, hole=judge), state.accelerator))
+    scores = [
+        psnr(filled[t][None], material.frames[t][None] / 255, judge[t][None]).item()
+        for t in range(len(material))
+        if judge[t].any()
+    ]
+    found = validate(network, material, judge, state)
+    assert found == pytest.approx(sum(scores) / len(scores), abs=1e-4)
+    assert network.training
+
+
+def test_an_empty_validation_hole_has_no_figure() -> None:
+    network, state = begun(SHORT)
+    assert validate(network, clip(), torch.zeros_like(clip().hole), state) is None
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 100])
+def test_at_most_sixteen_frames_are_judged_spread_over_those_that_can_be(count: int) -> None:
+    judge = torch.zeros(2 * count, 1, 4, 4, dtype=torch.bool)
+    judge[::2, :, 0, 0] = True
+    frames = judged_frames(judge).tolist()
+    assert len(frames) == len(set(frames)) <= 16
+    assert len(frames) >= min(count, 9)
+    assert all(t % 2 == 0 for t in frames)
+    assert frames[-1] >= 2 * count * 0.85 - 2
+
+
+def test_a_fit_learns_a_pattern_that_repeats() -> None:
+    t, x = torch.arange(4)[:, None, None, None], torch.arange(24)
+    stripes = (127.5 + 120 * torch.sin((x + t) * math.pi / 4)).round().byte()
+    material = replace(clip(4, 24, 24), frames=stripes.expand(4, 3, 24, 24))
+    judge = validation_hole(material.hole, 0.05, seed=1)
+    config = FitConfig(steps=160, batch=4, learning_rate=2e-3, warmup_steps=10, validate_every=40)
+    _, reports = fitted(material.hiding(judge), config, judge)
+    scores = [report.validation_psnr for report in reports if report.validation_psnr]
+    assert reports[-1].loss < reports[0].loss / 2
+    assert scores[-1] > scores[0] + 10
+
+
+def test_the_rate_warms_up_in_a_line_and_then_stays() -> None:
+    config = FitConfig(steps=100, learning_rate=1e-3, warmup_steps=4)
+    rates = [learning_rate(step, config) for step in (0, 1, 3, 4, 99)]
+    assert rates == pytest.approx([2.5e-4, 5e-4, 1e-3, 1e-3, 1e-3])
+
+
+def test_the_cosine_falls_from_the_full_rate_to_a_fiftieth() -> None:
+    config = FitConfig(steps=1000, learning_rate=1e-3, schedule="cosine")
+    rates = [learning_rate(step, config) for step in range(1000)]
+    assert rates[0] == 1e-3
+    assert rates[500] == pytest.approx(0.51e-3)
+    assert rates[-1] == pytest.approx(2e-5, rel=1e-3)
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_the_optimiser_goes_by_the_rate_of_the_step() -> None:
+    network, state = begun(SHORT)
+    before = [weights.detach().clone() for weights in network.parameters()]
+    config = replace(SHORT, learning_rate=1e-3, warmup_steps=1000)
+    up_to(fit(network, clip(), config, state), step=1)
+    moved = max(
+        float((new.detach() - old).abs().max())
+        for new, old in zip(network.parameters(), before, strict=True)
+    )
+    assert moved == pytest.approx(1e-6, rel=0.2)  # Adam's first step is as long as the rate
+
+
+def test_a_loss_that_is_no_number_stops_the_fit_and_says_where() -> None:
+    frames = torch.full((4, 3, 20, 24), math.nan, dtype=torch.float16)
+    network, state = begun(SHORT)
+    with pytest.raises(FloatingPointError, match="nan at step 1"):
+        next(fit(network, replace(clip(), frames=frames), SHORT, state))
+
+
+def test_numbers_that_are_none_do_no_harm_where_unknown() -> None:
+    halves = (clip().frames / 255).half()
+    material = replace(clip(), frames=halves)
+    broken = replace(clip(), frames=halves.masked_fill(clip().hole, math.nan))
+    assert fitted(material, SHORT)[0] == fitted(broken, SHORT)[0]
+
+
+def test_a_frame_that_is_all_hole_is_no_obstacle() -> None:
+    hole = clip().hole.clone()
+    hole[1] = True
+    _, reports = fitted(Clip(clip().frames, hole, hole), SHORT)
+    assert all(math.isfinite(report.loss) for report in reports)
+
+
+def test_a_finished_fit_has_nothing_left_to_do() -> None:
+    network, state = begun(SHORT)
+    up_to(fit(network, clip(), SHORT, state), step=6)
+    before = dump(network, state)
+    assert list(fit(network, clip(), SHORT, state)) == []
+    assert dump(network, state) == before
+
+
+def test_extra_weight_under_the_shifted_holes_changes_the_loss_and_more_holes_the_fit() -> None:
+    plain = fitted(clip(), SHORT)
+    weighted = fitted(clip(), replace(SHORT, hole_weight=5.0))
+    assert weighted[1][0].loss > plain[1][0].loss
+    assert fitted(clip(), replace(SHORT, shifted_holes=3))[0] != plain[0]

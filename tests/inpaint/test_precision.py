@@ -1,0 +1,60 @@
+"""Accelerate, set up again and again in one process."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from inpaint_fakes import COARSE, CPU, clip, fitted
+
+from inpaint.internal import FitConfig, begin
+from inpaint.network import build
+from inpaint.precision import Precision, accelerator, resolve
+
+
+def arithmetic(precision: Precision) -> torch.dtype:
+    """What a product comes out as, under a new accelerator's autocast."""
+    with accelerator(precision, CPU).autocast():
+        return (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+
+
+def test_a_second_accelerator_has_the_precision_it_was_asked_for() -> None:
+    asked: list[Precision] = ["off", "bf16", "off", "bf16", "auto"]
+    found = [arithmetic(precision) for precision in asked]
+    assert found[:2] == found[2:4] == [torch.float32, torch.bfloat16]
+    assert found[4] == torch.float32
+
+
+def test_fp16_without_a_gpu_is_refused_with_what_to_use_instead() -> None:
+    for refuse in (resolve, accelerator):
+        with pytest.raises(ValueError, match="needs a GPU; use bf16 or off"):
+            refuse("fp16", CPU)
+    with pytest.raises(ValueError, match="fp16"):
+        begin(build(COARSE), FitConfig(precision="fp16"), CPU)
+
+
+@pytest.mark.parametrize("precision", ["off", "bf16"])
+def test_what_was_asked_for_is_what_is_used(precision: Precision) -> None:
+    assert resolve(precision, CPU) == precision
+
+
+def test_auto_is_off_on_a_cpu() -> None:
+    assert resolve("auto", CPU) == "off"
+
+
+def test_weights_keep_their_32_bits_in_bf16_and_the_optimiser_too() -> None:
+    network = build(COARSE)
+    state = begin(network, FitConfig(precision="bf16"), CPU)
+    loss = sum(stage.mean() for stage in network(torch.ones(1, 3, 8, 8), torch.zeros(1, 1, 8, 8)))
+    state.accelerator.backward(loss)
+    state.optimizer.step()
+    kept = [entry["exp_avg"] for entry in state.optimizer.state.values()]
+    assert {tensor.dtype for tensor in [*network.parameters(), *kept]} == {torch.float32}
+
+
+def test_one_fit_leaves_no_trace_in_the_precision_of_the_next() -> None:
+    runs: list[Precision] = ["off", "bf16", "off", "bf16"]
+    ends = [fitted(clip(), FitConfig(steps=2, batch=2, precision=run))[0] for run in runs]
+    assert ends[:2] == ends[2:]
+    assert all(one != other for one, other in pairwise(ends))
