@@ -8,6 +8,7 @@ is left. Exit status: 0 all done, 1 some shots failed (named), 2 bad configurati
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ from cluster.report import write_report
 from cluster.serial import run_serial
 from storage import Archive, InputError
 from storage.origin import Origin
+from storage.targets import Target
+from storage.urls import plain_errors
 
 DEMO = "demo"
 """As `source`: the clip the project draws itself."""
@@ -53,6 +56,7 @@ def launch(config: Config) -> int:
         ConfigError, InputError: nothing could be begun.
     """
     config = _with_outputs(config)
+    _make_places(config)
     shots = shots_of(_with_demo(config))
     archive = Archive.open(config.archive, "a")
     shown = display()
@@ -64,6 +68,8 @@ def launch(config: Config) -> int:
             jobs, refused = _prepare(config, shots, archive, need)
             if len(refused) == len(shots):
                 raise InputError("\n".join(f"shot {name}: {why}" for name, why in refused.items()))
+            for name, why in refused.items():
+                shown.say(f"{name}: refused: {why}")
             agenda = Agenda(list(jobs), failed=dict(refused))
             _follow(run(agenda, stop), shown, config)
             stopped = stop()
@@ -90,6 +96,23 @@ def _with_outputs(config: Config) -> Config:
         "tensorboard": output(config.tensorboard or os.path.join(beside, "tensorboard")),
     }
     return config.model_copy(update=places)
+
+
+def _make_places(config: Config) -> None:
+    """Make the folders of report and curves, so that a run does not fail at its end.
+
+    Raises:
+        InputError: one cannot be written to.
+    """
+    assert config.report is not None
+    assert config.tensorboard is not None
+    for folder in (os.path.dirname(config.report), config.tensorboard):
+        if "://" in folder:
+            continue
+        with plain_errors(folder):
+            os.makedirs(folder, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "not writable", folder)
 
 
 def _with_demo(config: Config) -> Config:
@@ -176,9 +199,11 @@ def _prepare(
     for shot in shots:
         try:
             _check(Job("ingest", shot, archive.url, "", config))
-            versions[shot.name] = _version(config, shot, archive)
+            version, attrs = _version(config, shot, archive)
+            _check_target(shot, attrs, config.delivery.overwrite)
+            versions[shot.name] = version
             good.append(shot)
-        except (InputError, OSError, ValueError) as error:
+        except (InputError, ConfigError, OSError) as error:
             refused[shot.name] = classify(error).reason
     return plan(good, versions, archive.url, config, need), refused
 
@@ -188,11 +213,25 @@ def _check(job: Job) -> None:
     Origin(source, mask, truth, job.shot.first, job.shot.last).check()
 
 
-def _version(config: Config, shot: ShotSpec, archive: Archive) -> str:
+def _check_target(shot: ShotSpec, attrs: dict[str, Any], overwrite: bool) -> None:
+    """Refuse before the work an export that would be refused after it."""
+    if shot.export is None:
+        return
+    target = Target.of(shot.export)
+    ours = overwrite or str(target.path) in attrs.get("exports", {})
+    if target.kind != "pattern" and not ours and target.existing([target.name]):
+        raise InputError(
+            f"{target.path}: exists; choose another export, or delivery.overwrite=true"
+        )
+
+
+def _version(config: Config, shot: ShotSpec, archive: Archive) -> tuple[str, dict[str, Any]]:
+    """Return the version to write, and what is stored about it."""
     stored = archive.shot(shot.name) if shot.name in archive else None
     versions = {} if stored is None else {v: stored.version(v).attrs for v in stored.versions()}
     assert config.capacity != "auto"
-    return version_for(config, fitted_part(config, config.capacity), versions)
+    version = version_for(config, fitted_part(config, config.capacity), versions)
+    return version, versions.get(version, {})
 
 
 def _follow(notes: Iterator[Any], shown: Display, config: Config) -> None:
@@ -217,7 +256,8 @@ def _note_failures(archive: Archive, agenda: Agenda, jobs: Sequence[Job]) -> Non
         archive.files.write("failures.json", json.dumps(left, indent=1).encode())
     for job in jobs:
         reason = agenda.failed.get(job.shot.name)
-        if job.kind == "inpaint" and reason and job.shot.name in archive:
+        begun = job.kind == "inpaint" and job.after in agenda.done
+        if begun and reason and job.key not in agenda.done:
             shot = archive.shot(job.shot.name)
             if job.version in shot.versions():
                 shot.version(job.version).update(status="failed", error=reason)

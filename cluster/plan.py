@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cluster.backlog import ShotSpec
-from cluster.config import Config
+from cluster.config import Config, ConfigError
 
 Kind = Literal["ingest", "inpaint", "export"]
 
@@ -120,13 +120,13 @@ def version_for(
         versions: the attributes of the shot's versions, by name.
 
     Raises:
-        ValueError: the version asked for was made from another configuration.
+        ConfigError: the version asked for was made from another configuration.
     """
     same = [name for name, attrs in versions.items() if attrs.get("config") == fitted]
     if config.version != "auto":
         found = versions.get(config.version)
         if found is not None and config.version not in same:
-            raise ValueError(
+            raise ConfigError(
                 f"version {config.version!r} was made with {_difference(found, fitted)}; "
                 "choose another version"
             )

@@ -27,11 +27,11 @@ class Tone:
     peak: float
 
     def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """Return float32 of the same shape; NaN and infinity stay what they are."""
+        """Return float32 of the same shape; NaN and infinity stay, 7e36 and more is infinite."""
         values = pixels.astype(np.float32)
         if self._whole:
             return values / self.peak
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore"):
             return np.arcsinh(values / LINEAR_TOE) / np.float32(np.arcsinh(self.peak / LINEAR_TOE))
 
     def decode(self, encoded: np.ndarray) -> np.ndarray:

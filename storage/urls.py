@@ -177,6 +177,7 @@ _REMEDIES = {
     errno.EACCES: "no permission to read or write here; choose another place or change its rights",
     errno.EPERM: "no permission to read or write here; choose another place or change its rights",
     errno.ENOTDIR: "a file stands where a folder is needed; choose another place",
+    errno.EEXIST: "a file stands where a folder is needed; choose another place",
     errno.ENAMETOOLONG: "the name is too long for this file system; choose a shorter one",
 }
 

@@ -12,6 +12,7 @@ import pytest
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
+
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """The folder of real clips: `CLEANPLATE_CLIPS`, or `../shared/clips` beside the repository."""

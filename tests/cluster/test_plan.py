@@ -6,6 +6,7 @@ import pytest
 from job_fakes import job, quick
 
 from cluster.backlog import ShotSpec
+from cluster.config import ConfigError
 from cluster.plan import Agenda, Job, Need, fitted_part, plan, version_for
 
 NEED = Need(gpus=0.5, cpus=3, memory_bytes=7)
@@ -104,5 +105,5 @@ def test_a_version_asked_for_is_taken_if_it_is_free_or_of_this_configuration():
 
 
 def test_a_version_of_another_configuration_is_refused_with_what_differs():
-    with pytest.raises(ValueError, match="'final' was made with another seed \\(1\\); choose"):
+    with pytest.raises(ConfigError, match="'final' was made with another seed \\(1\\); choose"):
         version({"final": made_by("seed=1")}, "version=final")

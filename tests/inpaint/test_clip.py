@@ -55,9 +55,9 @@ def test_a_scaled_pixel_is_missing_where_any_of_its_area_was(factor: int) -> Non
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_a_scaled_pixel_is_the_mean_of_its_area(channels: int) -> None:
-    pixels = noise(24, 20, channels)
-    loaded = load_one(pixels, np.zeros((24, 20), bool), (12, 10), BYTES)
-    mean = pixels.reshape(12, 2, 10, 2, channels).mean(axis=(1, 3)).transpose(2, 0, 1)
+    pixels = noise(36, 40, channels)
+    loaded = load_one(pixels, np.zeros((36, 40), bool), (12, 10), BYTES)
+    mean = pixels.reshape(12, 3, 10, 4, channels).mean(axis=(1, 3)).transpose(2, 0, 1)
     assert np.abs(loaded.frames[0].numpy() - mean).max() <= 0.5 + 1e-4
 
 

@@ -60,6 +60,13 @@ def test_what_is_no_number_stays_none() -> None:
     assert np.isfinite(encoded[3])
 
 
+def test_what_is_too_large_for_the_curve_counts_as_infinite() -> None:
+    largest = np.finfo(np.float32).max
+    encoded = Tone("float32", 1.0).encode(np.array([largest, -largest, 1e30], np.float32))
+    assert encoded[:2].tolist() == [np.inf, -np.inf]
+    assert np.isfinite(encoded[2])
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_whole_values_are_rounded_and_never_wrap_around(dtype: str) -> None:
     largest = np.iinfo(dtype).max
@@ -77,9 +84,9 @@ def test_the_peak_is_the_largest_known_number() -> None:
     hole = np.zeros((2, 4, 5), bool)
     hole[0, 1, 1] = True
     pixels[0, 1, 1] = 90
-    pixels[0, 2, 2, 0] = np.inf
+    pixels[0, 2, 2, 0] = 7
     pixels[0, 3, 3, 1] = np.nan
-    pixels[1, 0, 0, 2] = 7
+    pixels[1, 0, 0, 2] = np.inf
     assert tone_of("float32", zip(pixels, hole, strict=True)) == Tone("float32", 7.0)
 
 
