@@ -11,8 +11,6 @@ import difflib
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -30,6 +28,9 @@ from pydantic import (
 
 from inpaint.internal import RECIPES, FitConfig
 from storage.attributes import check_name
+
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
 class ConfigError(ValueError):
@@ -295,9 +296,9 @@ for _tag, _pattern, _starts in (
 
 
 def _read(path: str) -> dict[str, Any]:
-    file: Traversable = Path(path)
+    file = Path(path)
     if re.fullmatch(r"[\w-]+", path) and not file.is_file():
-        file = files("configs") / f"{path}.yaml"
+        file = CONFIGS / f"{path}.yaml"
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -212,19 +212,20 @@ def test_a_run_killed_while_filling_does_only_the_frames_that_are_left(shot, tmp
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit", "empty"])
 def test_of_a_damaged_checkpoint_the_one_before_is_used_and_it_is_said(damage, shot, tmp_path):
-    run(tmp_path / "unbroken", quick(), replace(shot, export=None))
-    run(tmp_path / "broken", quick(), replace(shot, export=None))
-    version = result(tmp_path / "broken", "one")
+    run(tmp_path / "a", quick(), replace(shot, export=None))
+    version = result(tmp_path / "a", "one")
     version.update(status="fitting")
     good = final(version)
     changed = bytearray(good)
     changed[len(good) // 2] ^= 1
     bad = {"cut short": good[: len(good) // 2], "one bit": bytes(changed), "empty": b""}[damage]
     version.files.write("checkpoint-00000004.pt", bad)
-    said = logs(run(tmp_path / "broken", quick(), replace(shot, export=None)))
+    said = logs(run(tmp_path / "a", quick("checkpoint_every_s=60"), shot))
     assert said[0].startswith("checkpoint-00000004.pt is damaged, the one before is used (")
     assert said[1:] == ["goes on from step 3"]
     assert checkpoints(version)["checkpoint-00000004.pt"] == good
+    curve = json.loads(version.files.read("curve.json"))
+    assert [entry["step"] for entry in curve] == [1, 2, 3, 4]
 
 
 def test_where_every_checkpoint_is_damaged_the_run_begins_anew(shot, tmp_path):
