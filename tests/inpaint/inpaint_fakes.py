@@ -46,16 +46,24 @@ def fitted(
     return dump(network, state), reports
 
 
-class Echo(Network):
-    """A network that gives back what it is shown, and keeps what is hidden from it.
+class Watched(Network):
+    """A network of one stage that keeps what is hidden from it.
 
     Attributes:
-        hidden: `(1, 1, H, W)` of each call, in order.
+        hidden: `(B, 1, H, W)` of each call, in order.
     """
 
     def __init__(self) -> None:
         super().__init__(COARSE)
         self.hidden: list[Tensor] = []
+
+    def forward(self, picture: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+        self.hidden.append(hidden)
+        return super().forward(picture, hidden)
+
+
+class Echo(Watched):
+    """Gives back what it is shown, hidden or not."""
 
     def forward(self, picture: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
         self.hidden.append(hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 from typing import Any
@@ -81,6 +82,9 @@ def test_bytes_that_are_no_checkpoint_are_refused(saved: bytes) -> None:
     for other in ({}, content | {"format": 2}, [1, 2], io.StringIO("code")):
         with pytest.raises(DamagedCheckpoint):
             read(seal(other))  # type: ignore[arg-type]
+    for garbage in (b"", b"PK\x03\x04 no archive", b"plain text"):
+        with pytest.raises(DamagedCheckpoint):
+            read(garbage + hashlib.sha256(garbage).digest())
 
 
 @pytest.mark.parametrize(("capacity", "channels"), [(REFINED, 3), (COARSE, 4)])

@@ -91,12 +91,13 @@ def test_starting_later_gives_the_rest(start: int) -> None:
     assert all(torch.equal(picture, whole[t]) for t, picture in rest.items())
 
 
-def test_what_is_made_lies_between_zero_and_one_and_holds_no_gradient() -> None:
-    network = build(COARSE)
-    with torch.no_grad():
-        list(network.parameters())[-1].fill_(50)
-    results = filled(network, clip(), 16, 4)
-    assert results.max() == 1
-    assert results.min() >= 0
-    assert not results.requires_grad
+def test_values_beyond_the_tone_curves_range_are_clipped() -> None:
+    beyond = (clip().frames / 255).half() * 3 - 1
+    assert (beyond.min() < 0, beyond.max() > 1) == (True, True)
+    results = filled(build(COARSE), replace(clip(), frames=beyond), 16, 4)
+    assert (results.min(), results.max()) == (0, 1)
+
+
+def test_filling_keeps_no_gradient_and_leaves_gradients_on() -> None:
+    assert not filled(build(COARSE), clip(), 16, 4).requires_grad
     assert torch.is_grad_enabled()

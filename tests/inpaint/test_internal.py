@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from inpaint_fakes import COARSE, CPU, REFINED, clip, fitted
+from inpaint_fakes import COARSE, CPU, REFINED, Watched, clip, fitted
 from torch import Tensor
 
 from inpaint.checkpoint import dump, restore
@@ -69,6 +69,19 @@ def test_the_validation_hole_is_never_supervised_nor_seen(recipe: str) -> None:
     assert fitted(material, config)[0] == fitted(changed(material, judge), config)[0]
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_network_does_not_see_the_hole_nor_the_shifted_holes(count: int) -> None:
+    material, network = clip(1), Watched()
+    config = replace(SHORT, shifted_holes=count)
+    up_to(fit(network, material, config, begin(network, config, CPU)), step=6)
+    hidden = torch.cat(network.hidden).bool()
+    assert len(hidden) == 12
+    assert (hidden & material.hole == material.hole).all()
+    assert (hidden.sum(dim=(1, 2, 3)) <= 36 * (1 + count)).all()
+    assert (hidden.sum(dim=(1, 2, 3)) > 36 * count).float().mean() > 0.5
+    assert len(hidden.unique(dim=0)) > 8
+
+
 def test_a_known_pixel_beside_the_hole_is_supervised() -> None:
     material = clip()
     beside = material.hole.roll(1, dims=2) & ~material.hole
@@ -94,6 +107,15 @@ def test_one_seed_gives_one_fit_and_another_seed_another() -> None:
     assert [report.loss for report in reports] == [report.loss for report in same]
     assert end == again
     assert end != other
+
+
+def test_the_seed_draws_frames_and_holes_as_well_as_the_weights() -> None:
+    losses = []
+    for seed in (0, 1):
+        config = replace(SHORT, seed=seed)
+        network, state = begun(config, seed=0)
+        losses.append([report.loss for report in fit(network, clip(), config, state)])
+    assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("precision", ["off", "bf16"])
@@ -155,6 +177,14 @@ def test_validation_agrees_with_filling_the_validation_hole() -> None:
     found = validate(network, material, judge, state)
     assert found == pytest.approx(sum(scores) / len(scores), abs=1e-4)
     assert network.training
+
+
+def test_validation_hides_all_that_the_fit_hides() -> None:
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    material, network = clip().hiding(judge), Watched()
+    validate(network, material, judge, begin(network, SHORT, CPU))
+    unknown = material.unknown[judged_frames(judge)]
+    assert torch.equal(torch.cat(network.hidden), unknown.float())
 
 
 def test_an_empty_validation_hole_has_no_figure() -> None:
