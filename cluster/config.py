@@ -29,7 +29,6 @@ from pydantic import (
 from inpaint.internal import RECIPES, FitConfig
 from storage.attributes import check_name
 
-
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 

@@ -51,7 +51,7 @@ def inpaint(job: Job, device: str, stop: Callable[[], bool]) -> Iterator[Event]:
     config = fit_config(job.config)
     tone = tone_of(shot.info.dtype, _pairs(shot))
     clip = load(_pairs(shot), len(shot), _size(job, shot), tone)
-    judge = validation_hole(clip.hole, job.config.validation_share, config.seed)
+    judge = validation_hole(clip.hole, job.config.validation_share, config.seed) & ~clip.unknown
     clip = clip.hiding(judge).to(torch.device(device))
     _refuse_blank(clip, shot)
     fitting = _Fitting.resume(work, clip, judge.to(device), config, _capacity(job))

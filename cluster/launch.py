@@ -11,7 +11,6 @@ import contextlib
 import errno
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -19,15 +18,13 @@ from typing import Any
 from cluster.backlog import ShotSpec, in_submitted_job, output, shots_of
 from cluster.config import Config, ConfigError, load_config
 from cluster.demo import write_demo
-from cluster.failures import classify
-from cluster.jobs import open_shot
-from cluster.plan import Agenda, Job, Need, fitted_part, plan, version_for
+from cluster.plan import Agenda, Job, Need, Note
+from cluster.prepare import Refused, check_sources, prepare
 from cluster.progress import Display, Scalars, display, figures
 from cluster.report import write_report
 from cluster.serial import run_serial
+from cluster.stop import Stop
 from storage import Archive, InputError
-from storage.origin import Origin
-from storage.targets import Target
 from storage.urls import plain_errors
 
 DEMO = "demo"
@@ -59,20 +56,20 @@ def launch(config: Config) -> int:
     _make_places(config)
     shots = shots_of(_with_demo(config))
     archive = Archive.open(config.archive, "a")
+    good, refused = check_sources(config, shots, archive)
+    _go_on_without(refused, shots)
     shown = display()
     if in_submitted_job():
         shown.say(f"archive {config.archive}, report {config.report}")
     try:
         with _runner(config) as (run, largest, stop):
             config, need = _fitted_to(config, largest)
-            jobs, refused = _prepare(config, shots, archive, need)
-            if len(refused) == len(shots):
-                raise InputError("\n".join(f"shot {name}: {why}" for name, why in refused.items()))
-            for name, why in refused.items():
+            jobs, homeless = prepare(config, good, archive, need)
+            _go_on_without(refused | homeless, shots)
+            for name, why in (refused | homeless).items():
                 shown.say(f"{name}: refused: {why}")
-            agenda = Agenda(list(jobs), failed=dict(refused))
-            _follow(run(agenda, stop), shown, config)
-            stopped = stop()
+            agenda = Agenda(list(jobs), failed=refused | homeless)
+            causes = _follow(run(agenda, stop), shown, config)
     finally:
         shown.close()
     _note_failures(archive, agenda, jobs)
@@ -80,9 +77,11 @@ def launch(config: Config) -> int:
     assert config.report is not None
     write_report(archive, config.report, shots=[s.name for s in shots], versions=versions)
     _summarise(config, shots, agenda, archive, versions)
-    if stopped:
+    if stop():
         print("stopped; the same command goes on from here")
         return 128 + stop.signal
+    if len(agenda.failed) == len(shots) and causes == {"input"}:
+        return 2
     return 1 if agenda.failed else 0
 
 
@@ -128,51 +127,24 @@ def _with_demo(config: Config) -> Config:
     return config.model_copy(update=update | {"name": DEMO})
 
 
-class _Stop:
-    """Set by Ctrl-C and SIGTERM; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-
-    def __call__(self) -> bool:
-        return self.signal != 0
-
-    def catch(self, number: int, frame: object) -> None:
-        if self.signal:
-            os._exit(128 + number)
-        self.signal = number
-
-
 @contextlib.contextmanager
-def _runner(config: Config) -> Iterator[tuple[Callable[..., Any], Need, _Stop]]:
+def _runner(config: Config) -> Iterator[tuple[Callable[..., Any], Need, Stop]]:
     """Yield how to run an agenda, the largest machine there is, and whether to stop."""
-    stop = _Stop()
+    stop = Stop()
     if config.runner == "serial":
         from cluster.serial import largest_machine
 
-        with _signals(stop):
+        with stop.caught():
             yield run_serial, largest_machine(), stop
         return
     from cluster import on_ray
 
     on_ray.connect()
     try:
-        with _signals(stop):  # after Ray's start, which puts its own handler in
+        with stop.caught():  # after Ray's start, which puts its own handler in
             yield on_ray.run_on_ray, on_ray.largest_machine(), stop
     finally:
         on_ray.disconnect()
-
-
-@contextlib.contextmanager
-def _signals(stop: _Stop) -> Iterator[None]:
-    before = {
-        number: signal.signal(number, stop.catch) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _fitted_to(config: Config, largest: Need) -> tuple[Config, Need]:
@@ -191,60 +163,27 @@ def _fitted_to(config: Config, largest: Need) -> tuple[Config, Need]:
     return config, need
 
 
-def _prepare(
-    config: Config, shots: Sequence[ShotSpec], archive: Archive, need: Need
-) -> tuple[list[Job], dict[str, str]]:
-    """Look at every shot before anything starts; return jobs, and why shots were refused."""
-    versions, good, refused = {}, [], {}
-    for shot in shots:
-        try:
-            _check(Job("ingest", shot, archive.url, "", config))
-            version, attrs = _version(config, shot, archive)
-            _check_target(shot, attrs, config.delivery.overwrite)
-            versions[shot.name] = version
-            good.append(shot)
-        except (InputError, ConfigError, OSError) as error:
-            refused[shot.name] = classify(error).reason
-    return plan(good, versions, archive.url, config, need), refused
+def _go_on_without(refused: Refused, shots: Sequence[ShotSpec]) -> None:
+    """Raise where no shot is left."""
+    if len(refused) == len(shots):
+        raise InputError("\n".join(f"shot {name}: {why}" for name, why in refused.items()))
 
 
-def _check(job: Job) -> None:
-    source, mask, truth = open_shot(job)
-    Origin(source, mask, truth, job.shot.first, job.shot.last).check()
-
-
-def _check_target(shot: ShotSpec, attrs: dict[str, Any], overwrite: bool) -> None:
-    """Refuse before the work an export that would be refused after it."""
-    if shot.export is None:
-        return
-    target = Target.of(shot.export)
-    ours = overwrite or str(target.path) in attrs.get("exports", {})
-    if target.kind != "pattern" and not ours and target.existing([target.name]):
-        raise InputError(
-            f"{target.path}: exists; choose another export, or delivery.overwrite=true"
-        )
-
-
-def _version(config: Config, shot: ShotSpec, archive: Archive) -> tuple[str, dict[str, Any]]:
-    """Return the version to write, and what is stored about it."""
-    stored = archive.shot(shot.name) if shot.name in archive else None
-    versions = {} if stored is None else {v: stored.version(v).attrs for v in stored.versions()}
-    assert config.capacity != "auto"
-    version = version_for(config, fitted_part(config, config.capacity), versions)
-    return version, versions.get(version, {})
-
-
-def _follow(notes: Iterator[Any], shown: Display, config: Config) -> None:
+def _follow(notes: Iterator[Note], shown: Display, config: Config) -> set[str]:
+    """Show a run as it goes; return why shots failed."""
+    causes = set()
     assert config.tensorboard is not None
     scalars = Scalars(config.tensorboard)
     try:
         for note in notes:
             shown.show(note)
             scalars.show(note)
-            if note.event["kind"] == "failed" and note.event["detail"]:
-                shown.say(note.event["detail"])
+            if note.event["kind"] == "failed":
+                shown.say(note.event["detail"]) if note.event["detail"] else None
+                causes |= set() if note.event["again"] else {note.event["cause"]}
     finally:
         scalars.close()
+    return causes
 
 
 def _note_failures(archive: Archive, agenda: Agenda, jobs: Sequence[Job]) -> None:
@@ -281,11 +220,7 @@ def _summarise(
         attrs = archive.shot(shot.name).version(versions[shot.name]).attrs
         print(f"{shot.name} {versions[shot.name]}{figures(attrs.get('quality') or {})}")
         if f"export {shot.name}" in agenda.done:
-            print(
-                f"  movie   {shot.export}"
-                if "." in os.path.basename(shot.export or "")
-                else f"  frames  {shot.export}"
-            )
+            print(f"  export  {shot.export}")
     print(f"  report  {config.report}")
 
 

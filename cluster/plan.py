@@ -140,7 +140,10 @@ def version_for(
 def fitted_part(config: Config, capacity: str) -> dict[str, Any]:
     """Return what of a configuration the result depends on, as JSON values."""
     keys = {"method", "recipe", "size", "fit", "validation_share", "seed", "precision"}
-    return config.model_dump(mode="json", include=keys) | {"capacity": capacity}
+    values = config.model_dump(mode="json", include=keys) | {"capacity": capacity}
+    for reporting in ("report_every", "validate_every"):
+        del values["fit"][reporting]
+    return values
 
 
 def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

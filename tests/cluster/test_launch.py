@@ -51,7 +51,7 @@ def test_a_good_shot_ends_with_0_a_result_a_report_and_curves(here, capsys):
     version = Archive.open("runs/archive").shot("one").version("v001")
     assert version.attrs["status"] == "done"
     said = capsys.readouterr().out
-    assert f"  movie   {here}/out.mkv" in said
+    assert f"  export  {here}/out.mkv" in said
     assert f"  report  {here}/runs/report.html" in said
     for made in ("out.mkv", "runs/report.html", "runs/tensorboard/one/v001"):
         assert Path(made).exists()
@@ -123,7 +123,7 @@ def test_a_damaged_movie_is_refused_by_name(clips, here, capsys):
     movie = clips / "io" / "corrupted.mp4"
     info = open_source(str(movie)).info
     paint(here / "mask", 1, info.height, info.width)
-    assert launch(f"source={movie}", "mask=mask/mask.1001.png") == 1
+    assert launch(f"source={movie}", "mask=mask/mask.1001.png") == 2
     printed = capsys.readouterr()
     assert f"corrupted: FAILED: {movie}" in printed.out
     assert "Traceback" not in printed.err + printed.out

@@ -204,14 +204,13 @@ def test_at_most_sixteen_frames_are_judged_spread_over_those_that_can_be(count: 
 
 
 def test_a_fit_learns_a_pattern_that_repeats() -> None:
-    t, x = torch.arange(4)[:, None, None, None], torch.arange(24)
-    stripes = (127.5 + 120 * torch.sin((x + t) * math.pi / 4)).round().byte()
+    stripes = (127.5 + 120 * torch.sin(torch.arange(24) * math.pi / 4)).round().byte()
     material = replace(clip(4, 24, 24), frames=stripes.expand(4, 3, 24, 24))
     judge = validation_hole(material.hole, 0.05, seed=1)
-    config = FitConfig(steps=160, batch=4, learning_rate=2e-3, warmup_steps=10, validate_every=40)
+    config = FitConfig(steps=160, batch=4, learning_rate=5e-3, warmup_steps=10, validate_every=40)
     _, reports = fitted(material.hiding(judge), config, judge)
     scores = [report.validation_psnr for report in reports if report.validation_psnr]
-    assert reports[-1].loss < reports[0].loss / 2
+    assert reports[-1].loss < reports[0].loss / 5
     assert scores[-1] > scores[0] + 10
 
 
