@@ -79,7 +79,7 @@ def probe(container: InputContainer, stream: int | None, path: str) -> Probe:
             matrix=_matrix(frame, path),
             full_range=frame.color_range == FULL or frame.format.name.startswith("yuvj"),
             chroma_place=chroma_place(frame),
-            pixel_aspect=video.sample_aspect_ratio,
+            pixel_aspect=_fraction(video.sample_aspect_ratio),
         )
         found.planes()
     except RefusedFormat as error:
@@ -138,8 +138,8 @@ def _info(
         dtype=form.dtype,
         bit_depth=form.bits,
         count=video.frames or None,
-        fps=video.average_rate or video.guessed_rate,
-        time_base=video.time_base,
+        fps=_fraction(video.average_rate or video.guessed_rate),
+        time_base=_fraction(video.time_base),
         rotation=rotation,
         stream=video.index,
         pixel_format=form.name,
@@ -148,6 +148,11 @@ def _info(
         timecode=_timecode(container),
         audio=bool(container.streams.audio),
     )
+
+
+def _fraction(value: Any) -> Fraction | None:
+    """PyAV 19 has a rational type of its own, which is neither hashed nor stored as a fraction."""
+    return None if value is None else Fraction(value.numerator, value.denominator)
 
 
 def _rotation(frame: av.VideoFrame, path: str) -> int:
