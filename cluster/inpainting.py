@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cluster import __version__
 from cluster.config import fit_config, working_area
 from cluster.plan import Job, fitted_part
 from cluster.quality import against_truth, telea_at
@@ -29,7 +30,6 @@ from inpaint.tone import Tone, tone_of
 from storage import Archive, InputError, Shot, Version
 
 Event = dict[str, Any]
-CODE_VERSION = "0.1.0"
 KEPT_CHECKPOINTS = 2
 
 
@@ -105,7 +105,7 @@ def _claim(shot: Shot, job: Job) -> _Work:
         version = shot.version(job.version)
     else:
         described = {"config": fitted_part(job.config, _capacity(job)), "status": "queued"}
-        version = shot.create_version(job.version, described | {"code": CODE_VERSION})
+        version = shot.create_version(job.version, described | {"code": __version__})
     attempt = int(version.attrs.get("attempt", 0)) + 1
     version.update(attempt=attempt, error=None)
     return _Work(version, attempt)

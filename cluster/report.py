@@ -138,7 +138,7 @@ def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str], *, l
     )
     environment.filters.update(decibels=decibels, duration=duration, percent=percent, url=url)
     return environment.get_template("report.html").render(
-        name=archive.url.rsplit("/", 1)[-1],
+        name="/".join(archive.url.split("/")[-2:]),
         place=archive.url,
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         cards=cards,
