@@ -8,7 +8,6 @@ is left. Exit status: 0 all done, 1 some shots failed (named), 2 bad configurati
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import sys
@@ -19,13 +18,12 @@ from cluster.backlog import ShotSpec, in_submitted_job, output, shots_of
 from cluster.config import Config, ConfigError, load_config
 from cluster.demo import write_demo
 from cluster.plan import Agenda, Job, Need, Note
-from cluster.prepare import Refused, check_sources, prepare
+from cluster.prepare import Refused, check_sources, make_folder, prepare
 from cluster.progress import Display, Scalars, display, figures
 from cluster.report import write_report
 from cluster.serial import run_serial
 from cluster.stop import Stop
 from storage import Archive, InputError
-from storage.urls import plain_errors
 
 DEMO = "demo"
 """As `source`: the clip the project draws itself."""
@@ -106,12 +104,8 @@ def _make_places(config: Config) -> None:
     assert config.report is not None
     assert config.tensorboard is not None
     for folder in (os.path.dirname(config.report), config.tensorboard):
-        if "://" in folder:
-            continue
-        with plain_errors(folder):
-            os.makedirs(folder, exist_ok=True)
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, "not writable", folder)
+        if "://" not in folder:
+            make_folder(folder)
 
 
 def _with_demo(config: Config) -> Config:

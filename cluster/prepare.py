@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +15,7 @@ from cluster.plan import Job, Need, fitted_part, plan, version_for
 from storage import Archive, InputError
 from storage.origin import Origin
 from storage.targets import Target
+from storage.urls import plain_errors
 
 Refused = dict[str, str]
 """Why shots cannot be done, one line each, by name."""
@@ -71,6 +74,22 @@ def _check_target(shot: ShotSpec, attrs: dict[str, Any], overwrite: bool) -> Non
         raise InputError(
             f"{target.path}: exists; choose another export, or delivery.overwrite=true"
         )
+    make_folder(str(target.folder.parent if target.kind == "folder" else target.folder))
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder to write to later, so that a run does not fail at its end.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    try:
+        with plain_errors(folder):
+            os.makedirs(folder, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "not writable", folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another") from None
 
 
 def _stored(archive: Archive, shot: ShotSpec) -> dict[str, dict[str, Any]]:

@@ -206,10 +206,18 @@ def test_a_mended_shot_is_forgotten_as_a_failure(here):
 
 
 def test_a_result_that_cannot_be_delivered_is_kept(here, capsys):
-    (here / "file").write_text("")
-    assert launch("export=file/out.%04d.png") == 1
-    assert f"one: FAILED: {here}/file" in capsys.readouterr().out
+    (here / "out.1002.png").write_text("somebody's")
+    assert launch("export=out.%04d.png") == 2
+    assert f"one: FAILED: {here}/out" in capsys.readouterr().out
+    assert (here / "out.1002.png").read_text() == "somebody's"
     assert Archive.open("runs/archive").shot("one").version("v001").attrs["status"] == "done"
+
+
+def test_a_place_that_cannot_be_made_is_refused_before_the_work(here, capsys):
+    (here / "file").write_text("")
+    assert launch("export=file/out.%04d.png") == 2
+    assert f"error: shot one: {here}/file: a file stands where" in capsys.readouterr().err
+    assert Archive.open("runs/archive").shots() == []
 
 
 def test_a_signal_ends_the_run_with_a_checkpoint_and_its_number(here, capsys):
