@@ -52,7 +52,7 @@ def _inpaint(words: Sequence[str]) -> int:
     parser.add_argument("--mask", required=True, help="the same, one image, or `alpha`")
     parser.add_argument("-o", "--output", required=True, help="movie, folder or plate.%%04d.png")
     parser.add_argument("settings", nargs="*", help="key=value of configs/internal.yaml")
-    known = parser.parse_args(words)
+    known = parser.parse_intermixed_args(words)
     stem = os.path.splitext(known.output.rstrip("/"))[0].replace("%", "")
     places = [f"source={known.clip}", f"mask={known.mask}", f"export={known.output}"]
     return launch_main([*places, f"archive={stem}.cleanplate/archive", *known.settings])

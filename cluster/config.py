@@ -326,7 +326,9 @@ def _put(values: dict[str, Any], key: str, value: Any, word: str) -> None:
     """Set `a.b.c` in nested dictionaries."""
     *groups, last = key.split(".")
     for group in groups:
-        inner = values.setdefault(group, {})
+        if values.get(group) is None:  # a group whose keys are all commented out
+            values[group] = {}
+        inner = values[group]
         if not isinstance(inner, dict):
             raise ConfigError(f"{word}: {group} has no keys of its own")
         values = inner

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before or after the jobs, which see to it themselves
+        return 130
 
 
 def launch(config: Config) -> int:
@@ -110,7 +112,7 @@ def _make_places(config: Config) -> None:
 
 def _with_demo(config: Config) -> Config:
     """Draw the demonstration clip if it is the source, beside the archive."""
-    if config.source != DEMO:
+    if config.source != DEMO or config.mask is not None:
         return config
     folder = os.path.join(os.path.dirname(config.archive), "clip")
     clip = write_demo(folder, frames=36, size=(192, 108))
@@ -151,6 +153,8 @@ def _fitted_to(config: Config, largest: Need) -> tuple[Config, Need]:
     gpus = min(1.0, largest.gpus) if wanted.gpus is None else wanted.gpus
     if gpus > largest.gpus:
         raise ConfigError(f"resources.gpus = {gpus:g}: the largest machine has {largest.gpus:g}")
+    if config.precision == "fp16" and not gpus:
+        raise ConfigError("precision = fp16: needs a GPU, and no machine has one; use bf16 or off")
     need = Need(gpus, min(wanted.cpus, largest.cpus), int(wanted.memory_gb * 2**30))
     if config.capacity == "auto":
         config = config.model_copy(update={"capacity": "base" if gpus else "small"})
@@ -193,7 +197,9 @@ def _note_failures(archive: Archive, agenda: Agenda, jobs: Sequence[Job]) -> Non
         if begun and reason and job.key not in agenda.done:
             shot = archive.shot(job.shot.name)
             if job.version in shot.versions():
-                shot.version(job.version).update(status="failed", error=reason)
+                version = shot.version(job.version)
+                if version.attrs.get("status") not in ("done", "copied"):  # by another driver
+                    version.update(status="failed", error=reason)
 
 
 def _summarise(

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from job_fakes import QUICK, moving_hole, pixels, write_shot
 
+from cluster.__main__ import main as cleanplate
 from cluster.launch import main
 from storage import Archive
 from storage.media import open_source
@@ -241,6 +242,18 @@ def terminate_once(begun: Path, timeout_s: float = 60) -> None:
             return
         time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_precision_that_no_machine_has_is_refused_before_the_work(here, capsys):
+    assert launch("precision=fp16") == 2
+    assert capsys.readouterr().err.startswith("error: precision = fp16: needs a GPU")
+    assert Archive.open("runs/archive").shots() == []
+
+
+def test_settings_may_follow_the_options_of_inpaint(here, capsys):
+    words = ["inpaint", "one", "--mask", "masks", "-o", "clean.mkv", "fit.nonsense=1"]
+    assert cleanplate(words) == 2
+    assert "fit.nonsense: is not a known key" in capsys.readouterr().err
 
 
 def test_help_names_the_exit_statuses(capsys):
