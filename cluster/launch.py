@@ -155,6 +155,11 @@ def _fitted_to(config: Config, largest: Need) -> tuple[Config, Need]:
         raise ConfigError(f"resources.gpus = {gpus:g}: the largest machine has {largest.gpus:g}")
     if config.precision == "fp16" and not gpus:
         raise ConfigError("precision = fp16: needs a GPU, and no machine has one; use bf16 or off")
+    if 0 < largest.memory_bytes < wanted.memory_gb * 2**30:
+        found = largest.memory_bytes / 2**30
+        raise ConfigError(
+            f"resources.memory_gb = {wanted.memory_gb:g}: the largest machine has {found:.1f}"
+        )
     need = Need(gpus, min(wanted.cpus, largest.cpus), int(wanted.memory_gb * 2**30))
     if config.capacity == "auto":
         config = config.model_copy(update={"capacity": "base" if gpus else "small"})

@@ -77,11 +77,12 @@ def disconnect() -> None:
 
 
 def largest_machine() -> Need:
-    """Return the most GPUs and cores that one node has."""
+    """Return the most GPUs, cores and memory that one node has."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = max((node.get("GPU", 0) for node in nodes), default=0)
     cpus = max((node.get("CPU", 0) for node in nodes), default=1)
-    return Need(gpus=gpus, cpus=max(1, int(cpus)))
+    memory = max((node.get("memory", 0) for node in nodes), default=0)
+    return Need(gpus, max(1, int(cpus)), int(memory))
 
 
 WORKER = ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"control": 1})(_Worker)
