@@ -22,7 +22,8 @@ from inpaint.classical import telea
 from inpaint.clip import load
 from inpaint.fill import fill
 from inpaint.holes import validation_hole
-from inpaint.internal import RECIPES, begin, fit
+from inpaint.internal import begin, examined, fit
+from inpaint.recipes import RECIPES
 from inpaint.metrics import average, psnr
 from inpaint.network import CAPACITIES, build
 from inpaint.tone import Tone
@@ -75,11 +76,13 @@ def _fit(
     network = build(CAPACITIES[options.capacity], 3, options.seed)
     state = begin(network, config, torch.device(options.device))
     clip, judge = clip.to(state.device), judge.to(state.device)
-    estimate = [report.validation_psnr for report in fit(network, clip, config, state, judge)][-1]
-    filled = [
+    exam = examined(clip, judge)
+    estimate = [report.validation_psnr for report in fit(network, clip, config, state, exam)][-1]
+    made = (
         (picture * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         for _, picture in fill(network, clip, state.accelerator)
-    ]
+    )
+    filled = [np.where(hole[..., None], m, f) for m, f in zip(made, frames, strict=True)]
     seconds = time.monotonic() - started
     _row(folder, recipe, options.steps, filled, frames, hole, estimate, seconds)
 

@@ -38,6 +38,10 @@ def _as_whole(value: Any) -> Any:
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
 
 
+def _as_truth(value: Any) -> Any:
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
 @dataclass(frozen=True)
 class ShotSpec:
     """One shot of a run, its paths absolute.
@@ -47,6 +51,7 @@ class ShotSpec:
         source, mask, truth: as `storage.media.open_source` and `storage.masks.open_mask` take them.
         first, last: frame numbers, both included; None for the source's own ends.
         export: where to deliver; None delivers nothing.
+        few: the mask is given for one or a few frames only; the others' are made from it.
         priority: higher is done earlier.
     """
 
@@ -57,6 +62,7 @@ class ShotSpec:
     last: int | None = None
     truth: str | None = None
     export: str | None = None
+    few: bool = False
     priority: int = 0
 
 
@@ -69,6 +75,7 @@ class Row(Options):
     range: Range | None = None
     truth: Text | None = None
     export: Text | None = None
+    few_masks: Annotated[bool | None, BeforeValidator(_as_truth)] = None
     priority: Annotated[int, BeforeValidator(_as_whole)] = 0
 
 
@@ -180,6 +187,7 @@ def _spec(config: Config, row: Row, base: str | None = None) -> ShotSpec:
         last=last,
         truth=path("truth"),
         export=export and output(export.replace(PLACEHOLDER, name)),
+        few=config.few_masks if row.few_masks is None else row.few_masks,
         priority=row.priority,
     )
 

@@ -26,9 +26,13 @@ from pydantic import (
     model_validator,
 )
 
-from inpaint.internal import RECIPES, FitConfig
+from inpaint import propagate
+from inpaint.propagate import PropagateConfig
+from inpaint.recipes import RECIPES, FitConfig
+from inpaint.warps import WarpRanges
 from storage.attributes import check_name
 
+_WARPS = WarpRanges()
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 
 
@@ -85,6 +89,18 @@ class HoleOptions(Options):
     grow_px: int = Field(0, ge=0, le=512)
 
 
+class WarpOptions(Options):
+    """The `g` of the stabilisation loss; meanings: `inpaint.WarpRanges`."""
+
+    shift_px: float = Field(_WARPS.shift_px, ge=0, le=64)
+    rotation_deg: float = Field(_WARPS.rotation_deg, ge=0, le=45)
+    zoom: float = Field(_WARPS.zoom, ge=0, lt=0.5)
+    shear_deg: float = Field(_WARPS.shear_deg, ge=0, le=20)
+    perspective: float = Field(_WARPS.perspective, ge=0, le=0.1)
+    brightness: float = Field(_WARPS.brightness, ge=0, lt=0.5)
+    blur_px: float = Field(_WARPS.blur_px, ge=0, le=8)
+
+
 class FitOptions(Options):
     """What differs from the recipe, None where nothing does; meanings: `inpaint.FitConfig`."""
 
@@ -95,8 +111,59 @@ class FitOptions(Options):
     warmup_steps: int | None = Field(None, ge=0)
     shifted_holes: int | None = Field(None, ge=1, le=32)
     hole_weight: float | None = Field(None, ge=0, le=1000)
+    holes: Literal["shifted", "free_form"] | None = None
+    ambiguity: float | None = Field(None, ge=0, le=100)
+    ambiguity_form: Literal["contextual", "minimum"] | None = None
+    features: Literal["internal", "vgg19"] | None = None
+    features_path: Text | None = None
+    stabilisation: float | None = Field(None, ge=0, le=100)
+    regularise_share: float | None = Field(None, ge=0, le=1)
+    warps: WarpOptions | None = None
     report_every: int | None = Field(None, ge=1)
     validate_every: int | None = Field(None, ge=1)
+
+
+class ProgressiveOptions(Options):
+    """How a shot larger than its whole frames can be learnt at is refined.
+
+    Attributes:
+        scales: source pixels per pixel of each finer scale along a side, falling, such as [4, 1];
+            empty: none, the whole frames' result is scaled up; `auto`: as few as keep a side from
+            growing more than fourfold at once.
+        steps: optimiser steps of each finer scale; null: half of those of the coarsest.
+        window_px: side of the windows learnt from.
+        uniform_share: of the windows, drawn anywhere; the others lie at the hole's boundary.
+    """
+
+    scales: Literal["auto"] | list[Annotated[int, Field(ge=1, le=64)]] = "auto"
+    steps: int | None = Field(None, ge=1, le=10_000_000)
+    window_px: int = Field(256, ge=32, le=2048, multiple_of=4)
+    uniform_share: float = Field(0.25, ge=0, le=1)
+
+    @field_validator("scales")
+    @classmethod
+    def _falling(cls, value: list[int] | str) -> list[int] | str:
+        if isinstance(value, list) and value != sorted(set(value), reverse=True):
+            raise ValueError("expected falling factors, such as [4, 1]")
+        return value
+
+
+class PropagateOptions(Options):
+    """How masks are made from those of a few frames; meanings: `inpaint.PropagateConfig`.
+
+    Attributes:
+        capacity: of the network; null: base on a GPU, small without.
+        grow_px: the masks made grow by this many pixels of the source on every side.
+    """
+
+    recipe: Literal["fast", "paper"] = "fast"
+    capacity: Literal["small", "base", "paper"] | None = None
+    steps: int | None = Field(None, ge=1, le=10_000_000)
+    batch: int | None = Field(None, ge=1, le=1024)
+    learning_rate: float | None = Field(None, gt=0, lt=1)
+    alpha: float | None = Field(None, gt=0, le=1)
+    threshold: float | None = Field(None, gt=0, lt=1)
+    grow_px: int = Field(4, ge=0, le=512)
 
 
 class Resources(Options):
@@ -154,6 +221,7 @@ class Config(Options):
     # What to inpaint: one shot …
     source: Text | None = None
     mask: Text | None = None
+    few_masks: bool = False
     range: Range | None = None
     truth: Text | None = None
     name: Name | None = None
@@ -166,15 +234,17 @@ class Config(Options):
     tensorboard: Text | None = None
     delivery: Delivery = Delivery()
     # How to learn.
-    method: Literal["internal"] = "internal"
+    method: Literal["internal", "telea", "flow"] = "internal"
     recipe: Literal["fast", "paper"] = "fast"
     capacity: Literal["auto", "small", "base", "large"] = "auto"
     size: Text | None = None
     hole: HoleOptions = HoleOptions()
     fit: FitOptions = FitOptions()
+    progressive: ProgressiveOptions = ProgressiveOptions()
     validation_share: float = Field(0.03, ge=0, le=0.2)
     seed: int = Field(0, ge=0, lt=2**63)
     precision: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    propagate: PropagateOptions = PropagateOptions()
     # How to run.
     runner: Literal["ray", "serial"] = "ray"
     resources: Resources = Resources()
@@ -232,9 +302,20 @@ def validated(model: type[Model], values: Any) -> Model:
 def fit_config(config: Config) -> FitConfig:
     """Return the recipe with the configuration's own values in it."""
     changed = {key: value for key, value in config.fit.model_dump().items() if value is not None}
+    if config.fit.warps is not None:
+        changed["warps"] = WarpRanges(**config.fit.warps.model_dump())
     return dataclasses.replace(
         RECIPES[config.recipe], **changed, seed=config.seed, precision=config.precision
     )
+
+
+def propagate_config(config: Config) -> PropagateConfig:
+    """Return the recipe of mask propagation with the configuration's own values in it."""
+    options = config.propagate
+    own = options.model_dump(exclude={"recipe", "capacity", "grow_px"})
+    changed = {key: value for key, value in own.items() if value is not None}
+    recipe = propagate.RECIPES[options.recipe]
+    return dataclasses.replace(recipe, **changed, seed=config.seed, precision=config.precision)
 
 
 def frame_range(text: str) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 
 from cluster.config import ConfigError, FitOptions, fit_config
-from cluster.inpainting import Superseded
+from cluster.fitting import Superseded
 from cluster.plan import Agenda, Job, Note
 from storage import InputError, PlaceError
 

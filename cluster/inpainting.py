@@ -1,96 +1,56 @@
-"""The inpaint job: from a shot of the archive to a version of its result.
+"""The inpaint job: from a shot of the archive to a version of its result, at one scale.
 
-load → fit (checkpoints) → fill (frame by frame) → measure. Killed at any moment and run again, it
-goes on from the last checkpoint and the last frame written.
+read → fit (checkpoints) → fill (frame by frame) → measure. Killed at any moment and run again, it
+goes on from the last checkpoint and the last frame written. Methods that learn nothing begin at
+fill.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from cluster import __version__
-from cluster.config import fit_config, working_area
-from cluster.plan import Job, fitted_part
+from cluster.config import fit_config
+from cluster.fitting import Event, Fitting, Stop, Work
+from cluster.footage import VALIDATION, Judged, Plates, pairs, tone_for, whole_frames
+from cluster.plan import Job
 from cluster.quality import against_truth, telea_at
-from inpaint import checkpoint
-from inpaint.clip import Clip, enlarge, load, working_size
+from inpaint.classical import telea
+from inpaint.clip import Footage, Frames, enlarge, load
 from inpaint.fill import fill
-from inpaint.holes import validation_hole
-from inpaint.internal import FitConfig, Report, State, begin, fit
+from inpaint.internal import Exam, begin, examined, fit
 from inpaint.network import CAPACITIES, Network, build
-from inpaint.tone import Tone, tone_of
+from inpaint.propagation import propagate as propagated
+from inpaint.recipes import FitConfig
+from inpaint.tone import Tone
 from storage import Archive, InputError, Shot, Version
 
-Event = dict[str, Any]
-KEPT_CHECKPOINTS = 2
 
-
-class Superseded(Exception):
-    """A later attempt has taken the version over; this one may write no more."""
-
-
-def inpaint(job: Job, device: str, stop: Callable[[], bool]) -> Iterator[Event]:
+def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     """Write the job's version of its shot. Yields events as `cluster.jobs` describes them."""
     torch.set_num_threads(job.need.cpus)
     shot = Archive.open(job.archive, "a").shot(job.shot.name)
     if _is_done(shot, job.version):
         yield {"kind": "done"}
         return
-    work = _claim(shot, job)
-    if not _has_hole(shot):
-        yield from _copy_through(work)
-        return
-    config = fit_config(job.config)
-    tone = tone_of(shot.info.dtype, _pairs(shot))
-    clip = load(_pairs(shot), len(shot), _size(job, shot), tone)
-    judge = validation_hole(clip.hole, job.config.validation_share, config.seed) & ~clip.unknown
-    clip = clip.hiding(judge).to(torch.device(device))
-    _refuse_blank(clip, shot)
-    fitting = _Fitting.resume(work, clip, judge.to(device), config, _capacity(job))
-    yield from fitting.start()
-    for report in fit(fitting.network, clip, config, fitting.state, fitting.judge):
-        yield fitting.note(report)
-        if stop():
-            fitting.save()
-            yield {"kind": "stopped"}
-            return
-        if fitting.since_saved() >= job.config.checkpoint_every_s:
-            fitting.save()
-    fitting.save()
-    for event in _fill_frames(fitting, tone, shot):
-        yield event
-        if stop():
-            yield {"kind": "stopped"}
-            return
-    yield _finish(fitting, shot, tone)
-
-
-@dataclass
-class _Work:
-    """One attempt at a version; it writes only while no later attempt has taken over."""
-
-    version: Version
-    attempt: int
-
-    @property
-    def attrs(self) -> dict[str, Any]:
-        return self.version.attrs
-
-    def update(self, **attributes: Any) -> None:
-        self.check()
-        self.version.update(**attributes)
-
-    def check(self) -> None:
-        if self.version.attrs.get("attempt") != self.attempt:
-            raise Superseded(f"{self.version.url}: a later attempt has taken over")
+    version = _opened(shot, job)
+    work = Work.claim(version)
+    if not any(hole.any() for _, hole in pairs(version)):
+        yield from _copy_through(work, version)
+    elif job.config.method == "internal":
+        yield from _learn(job, work, version, torch.device(device), stop)
+    else:
+        yield from _without_learning(job, work, version, stop)
 
 
 def _is_done(shot: Shot, version: str) -> bool:
@@ -99,187 +59,190 @@ def _is_done(shot: Shot, version: str) -> bool:
     return shot.version(version).attrs.get("status") in ("done", "copied")
 
 
-def _claim(shot: Shot, job: Job) -> _Work:
-    """Open the version, or make it, and number this attempt."""
+def _opened(shot: Shot, job: Job) -> Version:
+    """Open the version, or make it."""
     if job.version in shot.versions():
-        version = shot.version(job.version)
-    else:
-        described = {"config": fitted_part(job.config, _capacity(job)), "status": "queued"}
-        version = shot.create_version(job.version, described | {"code": __version__})
-    attempt = int(version.attrs.get("attempt", 0)) + 1
-    version.update(attempt=attempt, error=None)
-    return _Work(version, attempt)
+        return shot.version(job.version)
+    described: dict[str, Any] = {"config": dict(job.fitted), "status": "queued"}
+    if job.masks is not None:
+        described["mask"] = job.masks
+    if job.part_of is not None:
+        described["part_of"] = job.part_of
+    return shot.create_version(job.version, described | {"code": __version__})
 
 
-def _has_hole(shot: Shot) -> bool:
-    return any(np.asarray(shot.hole[t]).any() for t in range(len(shot)))
-
-
-def _pairs(shot: Shot) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for t in range(len(shot)):
-        yield np.asarray(shot.frames[t]), np.asarray(shot.hole[t])
-
-
-def _copy_through(work: _Work) -> Iterator[Event]:
+def _copy_through(work: Work, version: Version) -> Iterator[Event]:
     yield {"kind": "log", "text": "no frame has a hole: copied through"}
-    shot = work.version.shot
-    blank = np.zeros(shot.frames.shape[1:], shot.info.dtype)
-    for t in np.flatnonzero(~work.version.done):
-        work.version.write(int(t), blank)
+    blank = np.zeros(version.shot.frames.shape[1:], version.shot.info.dtype)
+    for t in np.flatnonzero(~version.done):
+        version.write(int(t), blank)
     work.update(status="copied", step=0, steps=0)
     yield {"kind": "done"}
 
 
-def _capacity(job: Job) -> str:
-    assert job.config.capacity != "auto", "the driver decides the capacity"
-    return job.config.capacity
+@dataclass(frozen=True)
+class _Material:
+    """What a fit learns from, is run over and judged by.
+
+    Attributes:
+        judged: gives the validation hole as the finer scales need it, once the fit is over.
+    """
+
+    footage: Footage
+    frames: Frames
+    exam: Exam | None
+    judged: Callable[[Network, Accelerator], Judged]
 
 
-def _size(job: Job, shot: Shot) -> tuple[int, int]:
-    height, width = shot.info.height, shot.info.width
-    if job.config.size is not None:
-        wanted = working_area(job.config.size)
-        return min(wanted[0], height), min(wanted[1], width)
-    return working_size(height, width, CAPACITIES[_capacity(job)].working_px)
+def _learn(
+    job: Job, work: Work, version: Version, device: torch.device, stop: Stop
+) -> Iterator[Event]:
+    """Fit a network at the job's scale, fill with it, and measure the result."""
+    tone, config = tone_for(version), _config(job)
+    with contextlib.ExitStack() as closing:
+        material = _material(job, version, tone, device, closing)
+        network = _network(job, version, config.seed)
+        state = begin(network, config, device)
+        fitting = Fitting.resume(work, network, state, config.steps)
+        reports = fit(network, material.footage, config, state, material.exam)
+        if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
+            return
+        if job.part_of is not None:
+            version.files.write(VALIDATION, material.judged(network, state.accelerator).dump())
+        work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
+        filled = fill(network, material.frames, state.accelerator, start=_start(version))
+        if (yield from _write(work, version, _pictures(job, filled, version, tone), stop)):
+            estimate = {
+                "validation_psnr": fitting.last_psnr,
+                "validation_peer_psnr": telea_at(material.exam),
+            }
+            yield _finish(work, estimate | against_truth(version, tone), state.step)
 
 
-def _refuse_blank(clip: Clip, shot: Shot) -> None:
+def _config(job: Job) -> FitConfig:
+    """The fit's configuration at the job's scale."""
+    config = fit_config(job.config)
+    if job.coarser is None:
+        return config
+    return dataclasses.replace(config, steps=job.config.progressive.steps or -(-config.steps // 2))
+
+
+def _material(
+    job: Job, version: Version, tone: Tone, device: torch.device, closing: contextlib.ExitStack
+) -> _Material:
+    if job.coarser is None:
+        return _whole(job, version, tone, device)
+    return _windows(job, version, tone, device, closing)
+
+
+def _whole(job: Job, version: Version, tone: Tone, device: torch.device) -> _Material:
+    """The shot's frames, whole, at the coarsest scale."""
+    assert job.scale is not None
+    share, seed = job.config.validation_share, job.config.seed
+    clip, judge = whole_frames(version, tone, job.scale.size, share, seed)
+    clip, judge = clip.to(device), judge.to(device)
     if bool(clip.unknown.all()):
         raise InputError(
-            f"shot {shot.name!r}: the hole covers every pixel of every frame; nothing is left to "
-            "learn from"
+            f"shot {job.shot.name!r}: the hole covers every pixel of every frame; nothing is left "
+            "to learn from"
         )
 
+    def judged(network: Network, accelerator: Accelerator) -> Judged:
+        return Judged.of(network, clip, judge, accelerator)
 
-@dataclass
-class _Fitting:
-    """A fit in progress and what is kept of it: checkpoints and the curve beside the version."""
-
-    work: _Work
-    clip: Clip
-    judge: Tensor
-    network: Network
-    state: State
-    config: FitConfig
-    curve: list[dict[str, Any]]
-    damaged: dict[str, str]
-    seconds: float = 0.0
-    began_at: float = 0.0
-    saved_at: float = 0.0
-
-    @classmethod
-    def resume(
-        cls, work: _Work, clip: Clip, judge: Tensor, config: FitConfig, capacity: str
-    ) -> _Fitting:
-        """Build the network and put it where the last good checkpoint left it."""
-        network = build(CAPACITIES[capacity], clip.frames.shape[1], config.seed)
-        state = begin(network, config, clip.frames.device)
-        damaged = {}
-        for name in reversed(_checkpoints(work.version)):
-            try:
-                checkpoint.restore(work.version.files.read(name) or b"", network, state)
-                break
-            except checkpoint.DamagedCheckpoint as error:
-                damaged[name] = str(error)
-        stored = json.loads(work.version.files.read("curve.json") or b"[]")
-        curve = [entry for entry in stored if entry["step"] <= state.step]
-        seconds = curve[-1]["seconds"] if curve else 0.0
-        return cls(work, clip, judge, network, state, config, curve, damaged, seconds)
-
-    def start(self) -> Iterator[Event]:
-        self.work.update(
-            status="fitting",
-            step=self.state.step,
-            steps=self.config.steps,
-            device=_device_name(self.state.device),
-        )
-        self.began_at = self.saved_at = time.monotonic()
-        for name, reason in self.damaged.items():
-            text = f"{name} is damaged, the one before is used ({reason})"
-            yield {"kind": "log", "text": text}
-        if self.state.step:
-            yield {"kind": "log", "text": f"goes on from step {self.state.step}"}
-
-    def note(self, report: Report) -> Event:
-        """Add a report to the curve; return it as an event."""
-        if report.entry:
-            self.curve.append(
-                {
-                    "step": report.step,
-                    "loss": report.loss,
-                    "learning_rate": report.learning_rate,
-                    "validation_psnr": report.validation_psnr,
-                    "seconds": round(self.fitted_s(), 3),
-                }
-            )
-        return {
-            "kind": "progress",
-            "unit": "steps",
-            "done": report.step,
-            "total": self.config.steps,
-            "loss": report.loss,
-            "learning_rate": report.learning_rate,
-            "rate": report.steps_per_s,
-            "validation_psnr": report.validation_psnr,
-            "entry": report.entry,
-        }
-
-    def fitted_s(self) -> float:
-        return self.seconds + time.monotonic() - self.began_at
-
-    def since_saved(self) -> float:
-        return time.monotonic() - self.saved_at
-
-    def save(self) -> None:
-        """Write checkpoint and curve; keep the last few checkpoints, and none that is damaged."""
-        self.work.check()
-        files = self.work.version.files
-        files.write("curve.json", json.dumps(self.curve).encode())
-        name = f"checkpoint-{self.state.step:08d}.pt"
-        good = [found for found in _checkpoints(self.work.version) if found not in self.damaged]
-        if name not in good:
-            files.write(name, checkpoint.dump(self.network, self.state))
-            good.append(name)
-        for old in {*good[:-KEPT_CHECKPOINTS], *self.damaged} - {name}:
-            files.remove(old)
-        self.damaged.clear()
-        self.work.update(step=self.state.step)
-        self.saved_at = time.monotonic()
+    return _Material(clip, clip, examined(clip, judge), judged)
 
 
-def _checkpoints(version: Version) -> list[str]:
-    return sorted(name for name in version.files.names() if name.startswith("checkpoint-"))
+def _windows(
+    job: Job, version: Version, tone: Tone, device: torch.device, closing: contextlib.ExitStack
+) -> _Material:
+    """Windows of the shot's frames at a finer scale."""
+    assert job.scale is not None
+    assert job.coarser is not None
+    coarser, options = version.shot.version(job.coarser), job.config.progressive
+    judged = Judged.read(coarser.files.read(VALIDATION) or b"")
+    plates = Plates(version, coarser, judged, tone, job.scale)
+    seed, share = job.config.seed, options.uniform_share
+    pool = plates.pool(version.boundary, options.window_px, share, seed, device)
+    closing.callback(pool.close)
+    exam = plates.exam(options.window_px, device)
+    return _Material(pool, plates, exam, lambda *_: judged)
 
 
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+def _network(job: Job, version: Version, seed: int) -> Network:
+    channels = version.shot.frames.shape[-1]
+    return build(CAPACITIES[job.config.capacity], channels, seed, prior=job.coarser is not None)
 
 
-def _fill_frames(fitting: _Fitting, tone: Tone, shot: Shot) -> Iterator[Event]:
-    """Write the frames that are not written yet."""
-    work, began_at = fitting.work, time.monotonic()
-    work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
-    done = work.version.done
-    start = len(done) if done.all() else int(np.argmin(done))
-    size = (shot.info.height, shot.info.width)
-    for t, picture in fill(fitting.network, fitting.clip, fitting.state.accelerator, start=start):
-        full = enlarge(picture[None], size)[0].permute(1, 2, 0).cpu().numpy()
+def _without_learning(job: Job, work: Work, version: Version, stop: Stop) -> Iterator[Event]:
+    """Fill with a method that learns nothing, and measure the result."""
+    tone = tone_for(version)
+    work.update(status="filling", step=0, steps=0, seconds={"fit": 0.0})
+    filled = _telea(version) if job.config.method == "telea" else _flow(job, version, tone)
+    if (yield from _write(work, version, filled, stop)):
+        yield _finish(work, against_truth(version, tone), 0)
+
+
+def _telea(version: Version) -> Iterator[tuple[int, np.ndarray]]:
+    for t in range(_start(version), len(version.shot)):
+        pixels, hole = np.asarray(version.shot.frames[t]), np.asarray(version.hole[t])
+        yield t, telea(pixels, hole)
+
+
+def _flow(job: Job, version: Version, tone: Tone) -> Iterator[tuple[int, np.ndarray]]:
+    """Propagate along the flow at the working size; the whole clip is needed for any frame."""
+    assert job.scale is not None
+    clip = load(pairs(version), len(version.shot), job.scale.size, tone)
+    frames = clip.frames.permute(0, 2, 3, 1).numpy()
+    start = _start(version)
+    filled = propagated(frames, clip.unknown[:, 0].numpy(), start)
+    made = ((t, _in_unit(one.pixels)) for t, one in enumerate(filled, start))
+    return _pictures(job, made, version, tone)
+
+
+def _in_unit(pixels: np.ndarray) -> Tensor:
+    """`(H, W, C)` uint8 or float to `(C, H, W)` in 0 to 1."""
+    full = 255 if pixels.dtype == np.uint8 else 1
+    return torch.from_numpy(pixels.astype(np.float32) / full).permute(2, 0, 1)
+
+
+def _start(version: Version) -> int:
+    """The first frame that is not written."""
+    done = version.done
+    return len(done) if done.all() else int(np.argmin(done))
+
+
+def _pictures(
+    job: Job, filled: Iterator[tuple[int, Tensor]], version: Version, tone: Tone
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Bring pictures `(C, h, w)` in 0 to 1 to the source's size and values."""
+    assert job.scale is not None
+    height, width = size = version.shot.info.height, version.shot.info.width
+    if job.scale.factor is not None:  # its last pixels may reach beyond the source
+        size = job.scale.height * job.scale.factor, job.scale.width * job.scale.factor
+    for t, picture in filled:
+        full = enlarge(picture[None], size)[0, :, :height, :width].permute(1, 2, 0)
+        yield t, tone.decode(full.cpu().numpy())
+
+
+def _write(
+    work: Work, version: Version, filled: Iterator[tuple[int, np.ndarray]], stop: Stop
+) -> Generator[Event, None, bool]:
+    """Write the frames one by one; return False where it was asked to stop."""
+    began_at, count = time.monotonic(), len(version.shot)
+    for t, pixels in filled:
         work.check()
-        work.version.write(t, tone.decode(full))
-        yield {"kind": "progress", "unit": "frames", "done": t + 1, "total": len(shot)}
+        version.write(t, pixels)
+        yield {"kind": "progress", "unit": "frames", "done": t + 1, "total": count}
+        if stop():
+            yield {"kind": "stopped"}
+            return False
     seconds = work.attrs["seconds"] | {"fill": round(time.monotonic() - began_at, 1)}
     work.update(seconds=seconds)
+    return True
 
 
-def _finish(fitting: _Fitting, shot: Shot, tone: Tone) -> Event:
-    """Measure the result and declare it done."""
-    scores = [e["validation_psnr"] for e in fitting.curve if e["validation_psnr"] is not None]
-    quality = {
-        "validation_psnr": scores[-1] if scores else None,
-        "validation_peer_psnr": telea_at(fitting.clip, fitting.judge),
-        **against_truth(fitting.work.version, shot, tone),
-    }
-    fitting.work.update(status="done", step=fitting.state.step, quality=quality, error=None)
+def _finish(work: Work, quality: dict[str, float | None], step: int) -> Event:
+    """Declare the result done."""
+    work.update(status="done", step=step, quality=quality, error=None)
     return {"kind": "done", "quality": quality}

@@ -18,6 +18,7 @@ from typing import Any
 
 from cluster.inpainting import inpaint
 from cluster.plan import Job
+from cluster.propagating import propagate
 from storage import Archive, InputError, Source
 from storage.export import export
 from storage.ingest import ingest
@@ -35,8 +36,8 @@ def run(job: Job, device: str, stop: Stop) -> Iterator[Event]:
         device: for the tensors: `cpu` or `cuda`.
         stop: asked every few moments.
     """
-    if job.kind == "inpaint":
-        yield from inpaint(job, device, stop)
+    if job.kind in ("propagate", "inpaint"):
+        yield from (inpaint if job.kind == "inpaint" else propagate)(job, device, stop)
         return
     work = _ingesting(job) if job.kind == "ingest" else _exporting(job)
     with contextlib.closing(work):
@@ -62,6 +63,7 @@ def open_shot(job: Job) -> tuple[Source, Mask, Source | None]:
         threshold=options.threshold,
         invert=options.invert,
         grow_px=options.grow_px,
+        few=shot.few,
     )
     mask.check(shot.first, shot.last)
     truth = shot.truth and (source if shot.truth == shot.source else open_source(shot.truth))

@@ -7,22 +7,20 @@ is left. Exit status: 0 all done, 1 some shots failed (named), 2 bad configurati
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from cluster.backlog import ShotSpec, in_submitted_job, output, shots_of
 from cluster.config import Config, ConfigError, load_config
 from cluster.demo import write_demo
-from cluster.plan import Agenda, Job, Need, Note
+from cluster.plan import Agenda, Job, plan
 from cluster.prepare import Refused, check_sources, make_folder, prepare
-from cluster.progress import Display, Scalars, display, figures
+from cluster.progress import display, figures
 from cluster.report import write_report
-from cluster.serial import run_serial
-from cluster.stop import Stop
+from cluster.running import fitted_to, follow, runner
 from storage import Archive, InputError
 
 DEMO = "demo"
@@ -56,30 +54,33 @@ def launch(config: Config) -> int:
     _make_places(config)
     shots = shots_of(_with_demo(config))
     archive = Archive.open(config.archive, "a")
-    good, refused = check_sources(config, shots, archive)
+    good, sizes, refused = check_sources(config, shots, archive)
     _go_on_without(refused, shots)
     shown = display()
     if in_submitted_job():
         shown.say(f"archive {config.archive}, report {config.report}")
     try:
-        with _runner(config) as (run, largest, stop):
-            config, need = _fitted_to(config, largest)
-            jobs, homeless = prepare(config, good, archive, need)
+        with runner(config.runner) as (run, largest, stop):
+            config, need = fitted_to(config, largest)
+            intents, homeless = prepare(config, good, sizes, archive)
             _go_on_without(refused | homeless, shots)
             for name, why in (refused | homeless).items():
                 shown.say(f"{name}: refused: {why}")
+            jobs = plan(intents, archive.url, config, need)
             agenda = Agenda(list(jobs), failed=refused | homeless)
-            causes = _follow(run(agenda, stop), shown, config)
+            assert config.tensorboard is not None
+            given_up = follow(run(agenda, stop), shown, config.tensorboard)
     finally:
         shown.close()
     _note_failures(archive, agenda, jobs)
-    versions = {job.shot.name: job.version for job in jobs}
+    versions = {intent.shot.name: intent.version for intent in intents}
     assert config.report is not None
     write_report(archive, config.report, shots=[s.name for s in shots], versions=versions)
     _summarise(config, shots, agenda, archive, versions)
     if stop():
         print("stopped; the same command goes on from here")
         return 128 + stop.signal
+    causes = {note.event["cause"] for note in given_up}
     if len(agenda.failed) == len(shots) and causes == {"input"}:
         return 2
     return 1 if agenda.failed else 0
@@ -123,70 +124,10 @@ def _with_demo(config: Config) -> Config:
     return config.model_copy(update=update | {"name": DEMO})
 
 
-@contextlib.contextmanager
-def _runner(config: Config) -> Iterator[tuple[Callable[..., Any], Need, Stop]]:
-    """Yield how to run an agenda, the largest machine there is, and whether to stop."""
-    stop = Stop()
-    if config.runner == "serial":
-        from cluster.serial import largest_machine
-
-        with stop.caught():
-            yield run_serial, largest_machine(), stop
-        return
-    from cluster import on_ray
-
-    on_ray.connect()
-    try:
-        with stop.caught():  # after Ray's start, which puts its own handler in
-            yield on_ray.run_on_ray, on_ray.largest_machine(), stop
-    finally:
-        on_ray.disconnect()
-
-
-def _fitted_to(config: Config, largest: Need) -> tuple[Config, Need]:
-    """Decide what was left to the machines: GPUs, cores, capacity.
-
-    Raises:
-        ConfigError: no machine has what is asked for.
-    """
-    wanted = config.resources
-    gpus = min(1.0, largest.gpus) if wanted.gpus is None else wanted.gpus
-    if gpus > largest.gpus:
-        raise ConfigError(f"resources.gpus = {gpus:g}: the largest machine has {largest.gpus:g}")
-    if config.precision == "fp16" and not gpus:
-        raise ConfigError("precision = fp16: needs a GPU, and no machine has one; use bf16 or off")
-    if 0 < largest.memory_bytes < wanted.memory_gb * 2**30:
-        found = largest.memory_bytes / 2**30
-        raise ConfigError(
-            f"resources.memory_gb = {wanted.memory_gb:g}: the largest machine has {found:.1f}"
-        )
-    need = Need(gpus, min(wanted.cpus, largest.cpus), int(wanted.memory_gb * 2**30))
-    if config.capacity == "auto":
-        config = config.model_copy(update={"capacity": "base" if gpus else "small"})
-    return config, need
-
-
 def _go_on_without(refused: Refused, shots: Sequence[ShotSpec]) -> None:
     """Raise where no shot is left."""
     if len(refused) == len(shots):
         raise InputError("\n".join(f"shot {name}: {why}" for name, why in refused.items()))
-
-
-def _follow(notes: Iterator[Note], shown: Display, config: Config) -> set[str]:
-    """Show a run as it goes; return why shots failed."""
-    causes = set()
-    assert config.tensorboard is not None
-    scalars = Scalars(config.tensorboard)
-    try:
-        for note in notes:
-            shown.show(note)
-            scalars.show(note)
-            if note.event["kind"] == "failed":
-                shown.say(note.event["detail"]) if note.event["detail"] else None
-                causes |= set() if note.event["again"] else {note.event["cause"]}
-    finally:
-        scalars.close()
-    return causes
 
 
 def _note_failures(archive: Archive, agenda: Agenda, jobs: Sequence[Job]) -> None:
@@ -220,11 +161,11 @@ def _summarise(
         if shot.name in agenda.failed:
             print(f"{shot.name}: FAILED: {agenda.failed[shot.name]}")
             continue
-        if f"inpaint {shot.name}" not in agenda.done:
+        if f"inpaint {shot.name} {versions[shot.name]}" not in agenda.done:
             continue
         attrs = archive.shot(shot.name).version(versions[shot.name]).attrs
         print(f"{shot.name} {versions[shot.name]}{figures(attrs.get('quality') or {})}")
-        if f"export {shot.name}" in agenda.done:
+        if f"export {shot.name} {versions[shot.name]}" in agenda.done:
             print(f"  export  {shot.export}")
     print(f"  report  {config.report}")
 

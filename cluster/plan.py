@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cluster.backlog import ShotSpec
 from cluster.config import Config, ConfigError
+from inpaint.progressive import Scale
 
-Kind = Literal["ingest", "inpaint", "export"]
+Kind = Literal["ingest", "propagate", "inpaint", "measure", "export"]
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,41 @@ class Need:
 
 
 @dataclass(frozen=True)
+class Intent:
+    """What is to become of a shot.
+
+    Attributes:
+        version: name of the result to write.
+        scales: at which it is learnt, coarsest first.
+        fitted: what the result depends on (`fitted_part`).
+        masks: name of the mask version to make and to use; None where every frame has a mask.
+    """
+
+    shot: ShotSpec
+    version: str
+    scales: tuple[Scale, ...]
+    fitted: Mapping[str, Any]
+    masks: str | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """One piece of work on one shot. It reads stores and writes a store; repeated, it goes on.
 
     Attributes:
-        kind: `ingest` brings the shot in, `inpaint` fits and fills, `export` delivers.
+        kind: `ingest` brings the shot in, `propagate` makes masks from a few, `inpaint` fits one
+            scale and fills, `measure` compares with the truth, `export` delivers.
         shot: what it works on.
         archive: absolute path or URL.
         version: of the result that it writes or delivers.
         config: the run's configuration.
         need: what it asks of a machine.
         after: key of the job that must be done before.
+        scale: at which an inpaint job works.
+        coarser: version of the scale before, None for the coarsest.
+        part_of: the shot's result, where the version is that of a scale before the last.
+        fitted: what the version depends on, as JSON values.
+        masks: name of the mask version to write or to use, None for the shot's own.
     """
 
     kind: Kind
@@ -42,10 +67,19 @@ class Job:
     config: Config
     need: Need = Need()
     after: str | None = None
+    scale: Scale | None = None
+    coarser: str | None = None
+    part_of: str | None = None
+    fitted: Mapping[str, Any] = field(default_factory=dict)
+    masks: str | None = None
 
     @property
     def key(self) -> str:
-        return f"{self.kind} {self.shot.name}"
+        if self.kind == "ingest":
+            return f"ingest {self.shot.name}"
+        if self.kind == "propagate":
+            return f"propagate {self.shot.name} {self.masks}"
+        return f"{self.kind} {self.shot.name} {self.version}"
 
 
 @dataclass(frozen=True)
@@ -57,23 +91,52 @@ class Note:
 
 
 def plan(
-    shots: Sequence[ShotSpec], versions: Mapping[str, str], archive: str, config: Config, need: Need
+    intents: Sequence[Intent], archive: str, config: Config, need: Need, *, measure: bool = False
 ) -> list[Job]:
-    """Return every job of a run: ingest, inpaint and, where asked for, export of each shot.
+    """Return every job of a run, each shot's in the order in which they follow one another.
 
     Args:
-        versions: name of the result to write, by shot.
-        need: of an inpaint job; the others take one core.
+        need: of what is fitted; the other jobs take one core.
+        measure: compare the results with the truth, for a table.
     """
     jobs = []
-    for shot in shots:
-        version = versions[shot.name]
-        ingest = Job("ingest", shot, archive, version, config)
-        inpaint = Job("inpaint", shot, archive, version, config, need, after=ingest.key)
-        jobs += [ingest, inpaint]
-        if shot.export is not None:
-            jobs.append(Job("export", shot, archive, version, config, after=inpaint.key))
+    for intent in intents:
+        chain = _chain(intent, archive, config, need)
+        if measure:
+            chain.append(Job("measure", intent.shot, archive, intent.version, config))
+        if intent.shot.export is not None:
+            chain.append(Job("export", intent.shot, archive, intent.version, config))
+        jobs += _linked(chain)
     return jobs
+
+
+def _chain(intent: Intent, archive: str, config: Config, need: Need) -> list[Job]:
+    """The jobs up to the result: the shot, its masks, then scale by scale."""
+    base = Job("ingest", intent.shot, archive, intent.version, config)
+    need = need if config.method == "internal" else replace(need, gpus=0)
+    fit = replace(base, kind="inpaint", need=need, fitted=intent.fitted, masks=intent.masks)
+    jobs = [base]
+    if intent.masks is not None:
+        jobs.append(replace(base, kind="propagate", need=need, masks=intent.masks))
+    coarser = None
+    for scale in intent.scales[:-1]:
+        name = scale_version(intent.version, scale)
+        fitted = {**intent.fitted, "scale": scale.label}
+        part = replace(fit, version=name, part_of=intent.version, fitted=fitted)
+        jobs.append(replace(part, scale=scale, coarser=coarser))
+        coarser = name
+    return [*jobs, replace(fit, scale=intent.scales[-1], coarser=coarser)]
+
+
+def scale_version(version: str, scale: Scale) -> str:
+    """Name the result of a scale that is not the last."""
+    return f"{version}.{scale.label}"
+
+
+def _linked(chain: Sequence[Job]) -> list[Job]:
+    """Make each job wait for the one before it."""
+    before = [None, *(job.key for job in chain)]
+    return [replace(job, after=key) for job, key in zip(chain, before, strict=False)]
 
 
 @dataclass
@@ -105,45 +168,61 @@ class Agenda:
         self.waiting.insert(0, job)
 
     def fail(self, job: Job, reason: str) -> None:
-        """Give up a shot: its later jobs are dropped, the other shots go on."""
+        """Give up a job and all that was to follow it; the others go on."""
         self.failed[job.shot.name] = reason
-        self.waiting = [other for other in self.waiting if other.shot.name != job.shot.name]
+        lost = {job.key}
+        for other in self.waiting:  # each stands behind what it waits for
+            if other.after in lost:
+                lost.add(other.key)
+        self.waiting = [other for other in self.waiting if other.key not in lost]
 
 
-def version_for(
-    config: Config, fitted: Mapping[str, Any], versions: Mapping[str, Mapping[str, Any]]
+def name_for(
+    wanted: str, config: Mapping[str, Any], stored: Mapping[str, Mapping[str, Any]], letter: str
 ) -> str:
     """Choose the version to write: the one this configuration began, else a new one.
 
     Args:
-        fitted: what the result depends on, as JSON values (`fitted_part`).
-        versions: the attributes of the shot's versions, by name.
+        wanted: a name, or `auto`.
+        config: what the version depends on, as JSON values.
+        stored: the attributes of the versions there are, by name, oldest first.
+        letter: with which new names begin.
 
     Raises:
         ConfigError: the version asked for was made from another configuration.
     """
-    same = [name for name, attrs in versions.items() if attrs.get("config") == fitted]
-    if config.version != "auto":
-        found = versions.get(config.version)
-        if found is not None and config.version not in same:
+    same = [name for name, attrs in stored.items() if attrs.get("config") == config]
+    if wanted != "auto":
+        found = stored.get(wanted)
+        if found is not None and wanted not in same:
             raise ConfigError(
-                f"version {config.version!r} was made with {_difference(found, fitted)}; "
+                f"version {wanted!r} was made with {_difference(found, config)}; "
                 "choose another version"
             )
-        return config.version
+        return wanted
     if same:
         return same[-1]
-    taken = [int(name[1:]) for name in versions if name[:1] == "v" and name[1:].isdecimal()]
-    return f"v{max(taken, default=0) + 1:03d}"
+    taken = [int(name[1:]) for name in stored if name[:1] == letter and name[1:].isdecimal()]
+    return f"{letter}{max(taken, default=0) + 1:03d}"
 
 
-def fitted_part(config: Config, capacity: str) -> dict[str, Any]:
+def fitted_part(
+    config: Config, scales: Sequence[Scale], masks: str | None = None
+) -> dict[str, Any]:
     """Return what of a configuration the result depends on, as JSON values."""
-    keys = {"method", "recipe", "size", "fit", "validation_share", "seed", "precision"}
-    values = config.model_dump(mode="json", include=keys) | {"capacity": capacity}
+    keys = {"method"}
+    if config.method == "internal":
+        keys |= {"recipe", "capacity", "fit", "validation_share", "seed", "precision"}
+        keys |= {"progressive"} if len(scales) > 1 else set()
+    values = config.model_dump(mode="json", include=keys)
     for reporting in ("report_every", "validate_every"):
-        del values["fit"][reporting]
-    return values
+        values.get("fit", {}).pop(reporting, None)
+    return values | {"scales": [scale.label for scale in scales], "masks": masks}
+
+
+def propagated_part(config: Config) -> dict[str, Any]:
+    """Return what of a configuration propagated masks depend on, as JSON values."""
+    return config.model_dump(mode="json", include={"propagate", "seed", "precision"})
 
 
 def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

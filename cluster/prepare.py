@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.backlog import ShotSpec
-from cluster.config import Config, ConfigError
+from cluster.config import Config, ConfigError, working_area
 from cluster.failures import classify
 from cluster.jobs import open_shot
-from cluster.plan import Job, Need, fitted_part, plan, version_for
+from cluster.plan import Intent, Job, fitted_part, name_for, propagated_part
+from inpaint.clip import working_size
+from inpaint.network import CAPACITIES
+from inpaint.progressive import Scale, scales
 from storage import Archive, InputError
 from storage.origin import Origin
 from storage.targets import Target
@@ -21,53 +24,84 @@ Refused = dict[str, str]
 """Why shots cannot be done, one line each, by name."""
 
 
+Sizes = dict[str, tuple[int, int]]
+"""Height and width of the shots' frames, by name."""
+
+
 def check_sources(
     config: Config, shots: Sequence[ShotSpec], archive: Archive
-) -> tuple[list[ShotSpec], Refused]:
+) -> tuple[list[ShotSpec], Sizes, Refused]:
     """Return the shots whose source, mask and truth are there and fit, and why others do not."""
+    good, sizes, refused = [], {}, {}
+    for shot in shots:
+        try:
+            sizes[shot.name] = _check_source(Job("ingest", shot, archive.url, "", config))
+            good.append(shot)
+        except (InputError, OSError) as error:
+            refused[shot.name] = classify(error).reason
+    return good, sizes, refused
+
+
+def prepare(
+    config: Config, shots: Sequence[ShotSpec], sizes: Sizes, archive: Archive
+) -> tuple[list[Intent], Refused]:
+    """Return what is to become of each shot, and those whose result has no place to go to.
+
+    Args:
+        config: its capacity decided.
+    """
     good, refused = [], {}
     for shot in shots:
         try:
-            _check_source(Job("ingest", shot, archive.url, "", config))
-            good.append(shot)
-        except (InputError, OSError) as error:
+            intent = _intent(config, shot, sizes[shot.name], archive)
+            _check_target(shot, intent.version, archive, config.delivery.overwrite)
+            good.append(intent)
+        except (InputError, ConfigError, OSError) as error:
             refused[shot.name] = classify(error).reason
     return good, refused
 
 
-def prepare(
-    config: Config, shots: Sequence[ShotSpec], archive: Archive, need: Need
-) -> tuple[list[Job], Refused]:
-    """Return the plan, and the shots whose result has no place to go to.
-
-    Args:
-        config: its capacity decided.
-        need: of an inpaint job.
-    """
-    assert config.capacity != "auto"
-    versions, good, refused = {}, [], {}
-    fitted = fitted_part(config, config.capacity)
-    for shot in shots:
-        stored = _stored(archive, shot)
-        try:
-            version = version_for(config, fitted, stored)
-            _check_target(shot, stored.get(version, {}), config.delivery.overwrite)
-            versions[shot.name] = version
-            good.append(shot)
-        except (InputError, ConfigError, OSError) as error:
-            refused[shot.name] = classify(error).reason
-    return plan(good, versions, archive.url, config, need), refused
-
-
-def _check_source(job: Job) -> None:
+def _check_source(job: Job) -> tuple[int, int]:
     source, mask, truth = open_shot(job)
     Origin(source, mask, truth, job.shot.first, job.shot.last).check()
+    return source.info.height, source.info.width
 
 
-def _check_target(shot: ShotSpec, attrs: dict[str, Any], overwrite: bool) -> None:
+def _intent(config: Config, shot: ShotSpec, size: tuple[int, int], archive: Archive) -> Intent:
+    stored = archive.shot(shot.name) if shot.name in archive else None
+    masks = None
+    if shot.few:
+        made = {} if stored is None else {n: stored.mask_version(n).attrs for n in stored.masks()}
+        masks = name_for("auto", propagated_part(config), made, "m")
+    scales = planned_scales(config, size)
+    fitted = fitted_part(config, scales, masks)
+    versions = {} if stored is None else {n: stored.version(n).attrs for n in stored.versions()}
+    version = name_for(config.version, fitted, versions, "v")
+    return Intent(shot, version, tuple(scales), fitted, masks)
+
+
+def planned_scales(config: Config, size: tuple[int, int]) -> list[Scale]:
+    """Return the scales at which a shot of this height and width is learnt, coarsest first."""
+    assert config.capacity != "auto"
+    whole = working_size(*size, CAPACITIES[config.capacity].working_px)
+    if config.size is not None:
+        wanted = working_area(config.size)
+        whole = min(wanted[0], size[0]), min(wanted[1], size[1])
+    if config.method == "telea":
+        return [Scale(*size)]
+    if config.method == "flow":
+        return [Scale(*whole)]
+    factors = config.progressive.scales
+    return scales(size, whole, None if factors == "auto" else factors)
+
+
+def _check_target(shot: ShotSpec, version: str, archive: Archive, overwrite: bool) -> None:
     """Refuse before the work an export that would be refused after it."""
     if shot.export is None:
         return
+    attrs: dict[str, Any] = {}
+    if shot.name in archive and version in archive.shot(shot.name).versions():
+        attrs = archive.shot(shot.name).version(version).attrs
     target = Target.of(shot.export)
     ours = overwrite or str(target.path) in attrs.get("exports", {})
     if target.kind != "pattern" and not ours and target.existing([target.name]):
@@ -90,11 +124,3 @@ def make_folder(folder: str) -> None:
                 raise PermissionError(errno.EACCES, "not writable", folder)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another") from None
-
-
-def _stored(archive: Archive, shot: ShotSpec) -> dict[str, dict[str, Any]]:
-    """Return the attributes of the shot's versions, by name."""
-    if shot.name not in archive:
-        return {}
-    stored = archive.shot(shot.name)
-    return {name: stored.version(name).attrs for name in stored.versions()}

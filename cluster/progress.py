@@ -13,7 +13,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from cluster.plan import Note
 
 LINE_EVERY_S = 60.0
-DOING = {"ingest": "reading in", "inpaint": "fitting", "export": "exporting"}
+DOING = {
+    "ingest": "reading in",
+    "propagate": "masks",
+    "inpaint": "fitting",
+    "measure": "measuring",
+    "export": "exporting",
+}
 
 
 class Display(Protocol):
@@ -160,9 +166,11 @@ def figures(quality: dict[str, float | None]) -> str:
 
 
 def _doing(note: Note) -> str:
-    if note.job.kind == "inpaint" and note.event.get("unit") == "frames":
-        return "filling"
-    return DOING[note.job.kind]
+    job, doing = note.job, DOING[note.job.kind]
+    if job.kind == "inpaint" and note.event.get("unit") == "frames":
+        doing = "filling"
+    finer = job.scale is not None and (job.coarser or job.part_of)
+    return f"{doing} {job.scale.label}" if job.scale is not None and finer else doing
 
 
 def _count(event: dict[str, Any]) -> str:

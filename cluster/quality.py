@@ -12,24 +12,26 @@ import torch
 from torch import Tensor
 
 from inpaint.classical import telea
-from inpaint.clip import Clip
-from inpaint.internal import judged_frames
+from inpaint.internal import Exam
 from inpaint.metrics import average, psnr, ssim
 from inpaint.tone import Tone
-from storage import Shot, Version
+from storage import Version
 
 
-def telea_at(clip: Clip, judge: Tensor) -> float | None:
+def telea_at(exam: Exam | None) -> float | None:
     """Return Telea's mean PSNR (dB) at the validation hole, on the frames the fit is judged on."""
+    if exam is None:
+        return None
     scores = []
-    for t in judged_frames(judge).tolist():
-        truth = (clip.pictures(slice(t, t + 1)).cpu() + 1) / 2
-        filled = telea(truth[0].permute(1, 2, 0).numpy(), clip.unknown[t, 0].cpu().numpy())
-        scores.append(psnr(_tensor(filled), truth, judge[t : t + 1].cpu()))
-    return average(torch.cat(scores)).value if scores else None
+    for t in range(len(exam.clip)):
+        part = exam.clip[t : t + 1].to(torch.device("cpu"))
+        truth = (part.pictures(slice(None)) + 1) / 2
+        filled = telea(truth[0].permute(1, 2, 0).numpy(), part.unknown[0, 0].numpy())
+        scores.append(psnr(_tensor(filled), truth, exam.where[t : t + 1].cpu()))
+    return average(torch.cat(scores)).value
 
 
-def against_truth(version: Version, shot: Shot, tone: Tone) -> dict[str, float | None]:
+def against_truth(version: Version, tone: Tone) -> dict[str, float | None]:
     """Return the figures of a result whose truth is stored, empty where it is not.
 
     PSNR in dB and SSIM (window 11), means over the frames that have a hole, measured on the values
@@ -37,11 +39,12 @@ def against_truth(version: Version, shot: Shot, tone: Tone) -> dict[str, float |
     the hole a result equals its source, so a hole of area share a lifts whole over hole PSNR by
     -10·log10(a).
     """
+    shot = version.shot
     if shot.truth is None:
         return {}
     scores: dict[str, list[Tensor]] = {}
     for t in range(len(shot)):
-        hole = np.asarray(shot.hole[t])
+        hole = np.asarray(version.hole[t])
         if not hole.any():
             continue
         near = _around(hole)  # the rest of the frame is equal and need not be looked at

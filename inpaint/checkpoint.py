@@ -9,9 +9,9 @@ import sys
 from typing import Any
 
 import torch
+from torch import nn
 
-from inpaint.internal import State
-from inpaint.network import Network
+from inpaint.step import State
 
 FORMAT = 1
 DIGEST_BYTES = hashlib.sha256().digest_size
@@ -21,7 +21,7 @@ class DamagedCheckpoint(ValueError):
     """The bytes are no checkpoint of this fit."""
 
 
-def dump(network: Network, state: State) -> bytes:
+def dump(network: nn.Module, state: State) -> bytes:
     """Return weights, optimiser, random state and step; the same fit gives the same bytes.
 
     What `torch.save` writes, and the SHA-256 of it behind, which `torch.load` passes over.
@@ -47,7 +47,7 @@ def seal(content: dict[str, Any]) -> bytes:
     return buffer.getvalue() + hashlib.sha256(buffer.getvalue()).digest()
 
 
-def restore(content: bytes, network: Network, state: State) -> None:
+def restore(content: bytes, network: nn.Module, state: State) -> None:
     """Put the network and the state where `dump` found them.
 
     A CPU and a GPU draw their random numbers differently: where one goes on from the other's

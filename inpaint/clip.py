@@ -6,8 +6,9 @@ never supervised: the hole, the validation hole, and values that are no numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -16,6 +17,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.tone import Tone
+from inpaint.windows import Window
+
+
+class Footage(Protocol):
+    """What a fit learns from: a clip, or a changing part of one too large to hold."""
+
+    def at(self, step: int) -> Clip:
+        """Return what there is to learn from at a step; the same for the same step."""
+
+
+class Frames(Protocol):
+    """What a fitted network is run over: frames that are read window by window."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+
+    def __len__(self) -> int: ...
+
+    def missing(self, t: int) -> np.ndarray:
+        """Return the hole of a frame, `(H, W)` bool."""
+
+    def window(self, t: int, window: Window) -> Clip:
+        """Return a rectangle of a frame as a clip of length 1."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +51,32 @@ class Clip:
         frames: `(T, C, H, W)`, uint8 (0 to 255) or float16 (0 to 1, after the tone curve).
         hole: `(T, 1, H, W)` bool, the real hole.
         unknown: `(T, 1, H, W)` bool, contains the hole.
+        prior: `(T, C, H, W)` like `frames`: what a coarser scale knows of the picture, everywhere;
+            None where there is none.
     """
 
     frames: Tensor
     hole: Tensor
     unknown: Tensor
+    prior: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def __getitem__(self, index: Tensor | slice) -> Clip:
+        prior = None if self.prior is None else self.prior[index]
+        return Clip(self.frames[index], self.hole[index], self.unknown[index], prior)
+
+    def at(self, step: int) -> Clip:
+        return self
+
+    def missing(self, t: int) -> np.ndarray:
+        return self.hole[t, 0].cpu().numpy()
+
+    def window(self, t: int, window: Window) -> Clip:
+        region = (slice(t, t + 1), slice(None), *window.slices)
+        prior = None if self.prior is None else self.prior[region]
+        return Clip(self.frames[region], self.hole[region], self.unknown[region], prior)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -42,16 +85,30 @@ class Clip:
 
     def pictures(self, index: Tensor | slice) -> Tensor:
         """Return frames as the network wants them: `(N, C, H, W)` float32 in [-1, 1]."""
-        frames = self.frames[index]
-        scale = 2 / 255 if frames.dtype == torch.uint8 else 2.0
-        return frames.to(torch.float32).mul_(scale).sub_(1)
+        return _signed(self.frames[index])
+
+    def priors(self, index: Tensor | slice) -> Tensor | None:
+        """Return the priors of frames, as `pictures` does; None where there are none."""
+        return None if self.prior is None else _signed(self.prior[index])
 
     def hiding(self, extra: Tensor) -> Clip:
         """Return the clip with `extra` `(T, 1, H, W)` bool unknown as well."""
         return replace(self, unknown=self.unknown | extra)
 
     def to(self, device: torch.device) -> Clip:
-        return Clip(self.frames.to(device), self.hole.to(device), self.unknown.to(device))
+        prior = None if self.prior is None else self.prior.to(device)
+        return Clip(self.frames.to(device), self.hole.to(device), self.unknown.to(device), prior)
+
+
+def joined(clips: Sequence[Clip]) -> Clip:
+    """Put clips of one size behind each other; all have a prior or none has."""
+    priors = [clip.prior for clip in clips if clip.prior is not None]
+    return Clip(
+        torch.cat([clip.frames for clip in clips]),
+        torch.cat([clip.hole for clip in clips]),
+        torch.cat([clip.unknown for clip in clips]),
+        torch.cat(priors) if priors else None,
+    )
 
 
 def load(
@@ -71,19 +128,37 @@ def load(
     hole = torch.zeros((count, 1, *size), dtype=torch.bool)
     unknown = torch.zeros_like(hole)
     for t, (pixels, missing) in enumerate(pairs):
+        one = picture(pixels, missing, size, tone)
         if t == 0:
-            kind = torch.uint8 if pixels.dtype == np.uint8 else torch.float16
-            frames = torch.empty((count, pixels.shape[2], *size), dtype=kind)
-        encoded = tone.encode(pixels)
-        broken = ~np.isfinite(encoded).all(axis=2)
-        encoded[broken] = 0
-        small = _shrink(encoded, size)
-        if frames.dtype == torch.uint8:
-            small = np.rint(small * 255)
-        frames[t] = torch.from_numpy(small.transpose(2, 0, 1))
-        hole[t, 0] = torch.from_numpy(_touched(missing, size))
-        unknown[t, 0] = torch.from_numpy(_touched(missing | broken, size))
+            frames = torch.empty((count, *one.frames.shape[1:]), dtype=one.frames.dtype)
+        frames[t], hole[t], unknown[t] = one.frames[0], one.hole[0], one.unknown[0]
     return Clip(frames, hole, unknown)
+
+
+def picture(pixels: np.ndarray, missing: np.ndarray, size: tuple[int, int], tone: Tone) -> Clip:
+    """Return a frame, or a part of one, as a clip of length 1 at a size.
+
+    Args:
+        pixels: `(H, W, C)`;  missing: `(H, W)` bool.
+        size: height and width, at most the frame's own.
+    """
+    encoded = tone.encode(pixels)
+    broken = ~np.isfinite(encoded).all(axis=2)
+    encoded[broken] = 0
+    hole, unknown = (touched(mask, size) for mask in (missing, missing | broken))
+    return Clip(
+        stored(shrunk(encoded, size), pixels.dtype),
+        torch.from_numpy(hole)[None, None],
+        torch.from_numpy(unknown)[None, None],
+    )
+
+
+def stored(encoded: np.ndarray, dtype: np.dtype) -> Tensor:
+    """Return values `(H, W, C)` in 0 to 1 as a clip of this dtype of pixels keeps them."""
+    if dtype == np.uint8:
+        encoded = np.rint(encoded * 255).astype(np.uint8)
+    kind = torch.uint8 if dtype == np.uint8 else torch.float16
+    return torch.from_numpy(encoded).to(kind).permute(2, 0, 1)[None]
 
 
 def working_size(height: int, width: int, largest_px: int) -> tuple[int, int]:
@@ -98,23 +173,28 @@ def working_size(height: int, width: int, largest_px: int) -> tuple[int, int]:
     return min(small[0], height), min(small[1], width)
 
 
-def enlarge(picture: Tensor, size: tuple[int, int]) -> Tensor:
+def enlarge(pictures: Tensor, size: tuple[int, int]) -> Tensor:
     """Scale pictures `(N, C, h, w)` in [0, 1] up to `(N, C, H, W)`, bicubic, kept in range."""
-    if picture.shape[-2:] == size:
-        return picture
-    scaled = F.interpolate(picture, size, mode="bicubic", align_corners=False)
+    if pictures.shape[-2:] == size:
+        return pictures
+    scaled = F.interpolate(pictures, size, mode="bicubic", align_corners=False)
     return scaled.clamp_(0, 1)
 
 
-def _shrink(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _signed(frames: Tensor) -> Tensor:
+    scale = 2 / 255 if frames.dtype == torch.uint8 else 2.0
+    return frames.to(torch.float32).mul_(scale).sub_(1)
+
+
+def shrunk(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Average `(H, W, C)` over areas; the same picture where the size is the same."""
-    if picture.shape[:2] == size:
-        return picture
-    small = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA)
-    return small.reshape(*size, picture.shape[2])
+    if pixels.shape[:2] == size:
+        return pixels
+    small = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_AREA)
+    return small.reshape(*size, pixels.shape[2])
 
 
-def _touched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def touched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Scale a mask `(H, W)` down; a pixel is set where any of its area was."""
     if mask.shape == size:
         return mask

@@ -8,46 +8,42 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from inpaint.clip import Clip
+from inpaint.clip import Frames
 from inpaint.network import Network
-from inpaint.windows import Mosaic, Window, tile
+from inpaint.windows import Mosaic, tile
 
 
 @torch.no_grad()
 def fill(
     network: Network,
-    clip: Clip,
+    frames: Frames,
     accelerator: Accelerator,
     *,
     start: int = 0,
     tile_px: int = 1024,
     overlap_px: int = 128,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield each frame from `start` on, filled: its index and `(C, H, W)` in [0, 1].
+    """Yield each frame from `start` on: its index and the network's `(C, H, W)` in [0, 1].
 
-    A frame larger than a tile is done in overlapping tiles, blended; tiles without a hole are not
-    computed. A known pixel is the clip's own.
+    Only what lies inside the hole means something. A frame larger than a tile is done in
+    overlapping tiles, blended; tiles without a hole are neither read nor computed.
 
     Args:
-        clip: its whole `unknown` is hidden from the network, its `hole` is filled.
+        frames: their whole `unknown` is hidden from the network, their hole is filled.
         tile_px: side of a tile.
         overlap_px: by which neighbouring tiles overlap.
     """
     network.eval()
-    windows = tile(*clip.size, tile_px, overlap_px)
-    for t in range(start, len(clip)):
-        truth, hole = clip.pictures(slice(t, t + 1)), clip.hole[t : t + 1]
-        mosaic = Mosaic(truth.shape[1], *clip.size, overlap_px, truth.device)
-        for window in _with_hole(windows, hole):
-            rows, columns = window.slices
-            hidden = clip.unknown[t : t + 1, :, rows, columns].float()
-            with accelerator.autocast():
-                result = network(truth[..., rows, columns], hidden)[-1]
-            mosaic.add(window, result[0].float())
-        filled = torch.where(hole[0], mosaic.result(), truth[0])
-        yield t, filled.add_(1).div_(2).clamp_(0, 1)
-
-
-def _with_hole(windows: list[Window], hole: Tensor) -> list[Window]:
-    touched = hole[0, 0].cpu()
-    return [window for window in windows if touched[window.slices].any()]
+    windows, everything = tile(*frames.size, tile_px, overlap_px), slice(None)
+    for t in range(start, len(frames)):
+        missing = frames.missing(t)
+        mosaic = Mosaic(network.channels, *frames.size, overlap_px, accelerator.device)
+        for window in windows:
+            if missing[window.slices].any():
+                part = frames.window(t, window).to(accelerator.device)
+                with accelerator.autocast():
+                    result = network(
+                        part.pictures(everything), part.unknown.float(), part.priors(everything)
+                    )[-1]
+                mosaic.add(window, result[0].float())
+        yield t, mosaic.result().add_(1).div_(2).clamp_(0, 1)

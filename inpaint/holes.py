@@ -1,9 +1,13 @@
 """Holes made from the clip's own: what the network learns on, and what it is judged on.
 
-Shapes: `T 1 H W` and `B 1 H W`, bool. A shift wraps around the frame's edges.
+Shapes: `T 1 H W` and `B 1 H W`, bool. A shift wraps around the frame's edges. Free-form holes, made
+from nothing, are the ablation.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -23,6 +27,21 @@ def shifted_holes(hole: Tensor, count: int, random: torch.Generator) -> Tensor:
     down = torch.randint(height, (count,), generator=random, device=device)
     right = torch.randint(width, (count,), generator=random, device=device)
     return rolled(hole[frame], down, right)
+
+
+def free_form(count: int, size: tuple[int, int], random: torch.Generator) -> Tensor:
+    """Draw `count` holes of brush strokes, which have nothing to do with the clip's own.
+
+    `(count, 1, H, W)` for frames of `size` (height, width), on the generator's device, without a
+    synchronisation. One covers 15 % of the frame on average.
+
+    Source: Yu et al., Free-Form Image Inpainting with Gated Convolution, 2019, algorithm 1, with
+    the ranges of its code, which are for 256 × 256. Strokes are turned where the code mirrors them.
+    """
+    hole = torch.zeros((count, *size), dtype=torch.bool, device=random.device)
+    for start, end, radius in _brush(count, size, random):
+        hole |= _near(size, start, end, radius)
+    return hole[:, None]
 
 
 def rolled(mask: Tensor, down: Tensor, right: Tensor) -> Tensor:
@@ -62,6 +81,57 @@ def validation_hole(hole: Tensor, share: float, seed: int, run: int = 12) -> Ten
         fits = _within(moved, budget - float(taken.sum()))
         taken[frames] |= moved & fits
     return taken
+
+
+_STROKES, _SEGMENTS = 3, 11  # at most: of a hole, of a stroke
+
+
+def _brush(
+    count: int, size: tuple[int, int], random: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield a segment of every hole at a time: start and end `(count, 2)`, radius `(count,)`.
+
+    A hole that is done has the radius NaN, which nothing is within.
+    """
+    strokes = _uniform(1, _STROKES + 1, count, random).floor()
+    for stroke in range(_STROKES):
+        segments = _uniform(3, _SEGMENTS + 1, count, random).floor()
+        radius = _uniform(6 / 256, 20 / 256, count, random) * math.sqrt(size[0] * size[1])
+        heading = _uniform(0, math.tau, count, random)
+        start = torch.stack([_uniform(0, side, count, random) for side in size], dim=1)
+        for segment in range(_SEGMENTS):
+            end = _next_corner(start, heading, (-1) ** segment, size, random)
+            drawn = (stroke < strokes) & (segment < segments)
+            yield start, end, radius.where(drawn, math.nan)
+            start = end
+
+
+def _next_corner(
+    start: Tensor, heading: Tensor, side: int, size: tuple[int, int], random: torch.Generator
+) -> Tensor:
+    """Go on in zigzag, to one side of the heading or the other; at the frame's edge stay."""
+    count, reach_px = len(start), math.hypot(*size) / 8
+    angle = heading + side * _uniform(4 / 15, 8 / 15, count, random) * math.pi
+    normal = torch.randn(count, generator=random, device=random.device)
+    length_px = (reach_px * (1 + normal / 2)).clamp(0, 2 * reach_px)
+    end = start + torch.stack([angle.sin(), angle.cos()], dim=1) * length_px[:, None]
+    return torch.stack([end[:, axis].clamp(0, size[axis]) for axis in range(2)], dim=1)
+
+
+def _near(size: tuple[int, int], start: Tensor, end: Tensor, radius: Tensor) -> Tensor:
+    """`(count, H, W)` bool: within the radius of the straight line from start to end."""
+    y = torch.arange(size[0], device=start.device)[:, None]
+    x = torch.arange(size[1], device=start.device)
+    top, left = start[..., None, None].unbind(dim=1)
+    down, right = (end - start)[..., None, None].unbind(dim=1)
+    along = ((y - top) * down + (x - left) * right) / (down**2 + right**2).clamp(min=1e-6)
+    along = along.clamp_(0, 1)
+    squared = (y - top - along * down) ** 2 + (x - left - along * right) ** 2
+    return squared <= radius[:, None, None] ** 2
+
+
+def _uniform(low: float, high: float, count: int, random: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(count, generator=random, device=random.device)
 
 
 _TRIES = 64

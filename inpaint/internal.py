@@ -13,78 +13,16 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
-from inpaint.clip import Clip
-from inpaint.holes import shifted_holes
-from inpaint.losses import reconstruction
+from inpaint.clip import Clip, Footage
 from inpaint.metrics import average, psnr
 from inpaint.network import Network
-from inpaint.precision import Precision, accelerator
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How to fit.
-
-    Attributes:
-        steps: optimiser steps.
-        batch: frames a step.
-        learning_rate: of Adam.
-        schedule: `constant`, or `cosine`: from the full rate down to a fiftieth of it.
-        warmup_steps: the rate rises linearly over these first steps.
-        shifted_holes: holes laid over each frame of a batch.
-        hole_weight: extra weight of the pixels under the shifted holes, where the others have 1.
-        report_every: steps between entries of the loss curve.
-        validate_every: steps between measurements at the validation hole.
-        seed: of everything random.
-        precision: of the network's arithmetic.
-    """
-
-    steps: int = 50_000
-    batch: int = 5
-    learning_rate: float = 2e-4
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup_steps: int = 0
-    shifted_holes: int = 1
-    hole_weight: float = 0.0
-    report_every: int = 50
-    validate_every: int = 500
-    seed: int = 0
-    precision: Precision = "auto"
-
-
-RECIPES = {
-    # The authors' schedule and losses (IIVI and its code).
-    "paper": FitConfig(),
-    # Ours: see docs/decisions.md for what each part brought.
-    "fast": FitConfig(
-        steps=3_000,
-        learning_rate=2e-3,
-        schedule="cosine",
-        warmup_steps=50,
-        shifted_holes=3,
-        hole_weight=5.0,
-    ),
-}
-
-
-@dataclass
-class State:
-    """What a fit carries from step to step; with the weights, all that a checkpoint holds."""
-
-    step: int
-    optimizer: torch.optim.Optimizer
-    random: torch.Generator
-    accelerator: Accelerator
-
-    @property
-    def device(self) -> torch.device:
-        return self.random.device
+from inpaint.precision import accelerator
+from inpaint.recipes import FitConfig, learning_rate
+from inpaint.step import State, draw_batch, features_of, step
 
 
 @dataclass(frozen=True)
@@ -122,28 +60,45 @@ def begin(network: Network, config: FitConfig, device: torch.device) -> State:
     return State(0, accelerate.prepare(optimizer), random, accelerate)
 
 
+@dataclass(frozen=True)
+class Exam:
+    """Frames on which a fit is judged.
+
+    Attributes:
+        clip: the frames, on the fit's device.
+        where: `(N, 1, H, W)` bool: known pixels that are treated as unknown; within `clip.unknown`.
+    """
+
+    clip: Clip
+    where: Tensor
+
+
 def fit(
-    network: Network, clip: Clip, config: FitConfig, state: State, judge: Tensor | None = None
+    network: Network, footage: Footage, config: FitConfig, state: State, exam: Exam | None = None
 ) -> Iterator[Report]:
-    """Train the network on the clip's known pixels; pause with a report every so often.
+    """Train the network on the known pixels; pause with a report every so often.
 
     Goes on from `state.step`; state and network may be saved whenever it pauses. The result does
     not depend on where it pauses or is resumed.
 
     Args:
-        clip: on the state's device.
-        judge: validation hole `(T, 1, H, W)` bool, contained in `clip.unknown`.
+        footage: a clip or a part of one, on the state's device.
+        exam: what to measure at.
 
     Raises:
         FloatingPointError: the loss is not a number.
     """
     network.train()
-    donors = clip.hole[clip.hole.flatten(1).any(dim=1)]
+    features = features_of(network, config, state.device)
+    clip, donors = None, torch.empty(0)
     total, counted = torch.zeros((), device=state.device), 0
     started, first, paused = time.monotonic(), state.step, time.monotonic()
     while state.step < config.steps:
+        if clip is not (clip := footage.at(state.step)):
+            donors = clip.hole[clip.hole.flatten(1).any(dim=1)]
         rate = learning_rate(state.step, config)
-        total += _step(network, clip, donors, config, state, rate)
+        batch = draw_batch(clip, donors, config, state.random)
+        total += step(network, clip, batch, features, config, state, rate)
         counted += 1
         due = state.step % config.validate_every == 0 or state.step == config.steps
         entry = due or state.step % config.report_every == 0
@@ -152,7 +107,7 @@ def fit(
         loss = float(total) / counted  # waits for the device
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {state.step}")
-        score = validate(network, clip, judge, state) if judge is not None and due else None
+        score = validate(network, exam, state) if exam is not None and due else None
         paused = time.monotonic()
         speed = (state.step - first) / (paused - started)
         yield Report(state.step, loss, rate, speed, entry, score)
@@ -160,58 +115,32 @@ def fit(
             total, counted = torch.zeros_like(total), 0
 
 
-def learning_rate(step: int, config: FitConfig) -> float:
-    """Return the rate of a step (counted from 0)."""
-    rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
-    if config.schedule == "constant":
-        return rate
-    return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
-
-
 @torch.no_grad()
-def validate(network: Network, clip: Clip, judge: Tensor, state: State) -> float | None:
-    """Return the mean PSNR (dB) at the validation hole over at most 16 of its frames."""
-    frames = judged_frames(judge)
-    if len(frames) == 0:
-        return None
+def validate(network: Network, exam: Exam, state: State) -> float | None:
+    """Return the mean PSNR (dB) over the exam's frames."""
     network.eval()
     scores = []
-    for index in frames.split(4):
-        truth = clip.pictures(index)
+    for index in torch.arange(len(exam.clip), device=state.device).split(4):
+        part = exam.clip[index]
+        truth = part.pictures(slice(None))
         with state.accelerator.autocast():
-            result = network(truth, clip.unknown[index].float())[-1].float()
-        scores.append(psnr((result + 1) / 2, (truth + 1) / 2, judge[index]))
+            result = network(truth, part.unknown.float(), part.priors(slice(None)))[-1].float()
+        scores.append(psnr((result + 1) / 2, (truth + 1) / 2, exam.where[index]))
     network.train()
     return average(torch.cat(scores)).value
+
+
+def examined(clip: Clip, judge: Tensor, most: int = 16) -> Exam | None:
+    """Choose at most `most` frames of the validation hole, spread over it; None where it is empty.
+
+    Args:
+        judge: validation hole `(T, 1, H, W)` bool, contained in `clip.unknown`.
+    """
+    frames = judged_frames(judge, most)
+    return Exam(clip[frames], judge[frames]) if len(frames) else None
 
 
 def judged_frames(judge: Tensor, most: int = 16) -> Tensor:
     """Return the indices of at most `most` frames of the validation hole, spread over it."""
     frames = torch.nonzero(judge.flatten(1).any(dim=1)).flatten()
     return frames[:: max(1, math.ceil(len(frames) / most))]
-
-
-def _step(
-    network: Network, clip: Clip, donors: Tensor, config: FitConfig, state: State, rate: float
-) -> Tensor:
-    """One step: hide, fill, compare, learn. Returns the loss, still on the device."""
-    # Hide the real hole and shifted ones (eq. 1).
-    index = torch.randint(len(clip), (config.batch,), generator=state.random, device=state.device)
-    truth, unknown = clip.pictures(index), clip.unknown[index]
-    shifted = shifted_holes(donors, config.batch, state.random)
-    for _ in range(config.shifted_holes - 1):
-        shifted |= shifted_holes(donors, config.batch, state.random)
-    hidden = (unknown | shifted).float()
-    # Compare where the truth is known (eq. 2).
-    weight = (1 + config.hole_weight * shifted.float()).masked_fill_(unknown, 0)
-    with state.accelerator.autocast():
-        stages = network(truth, hidden)
-    loss = reconstruction([stage.float() for stage in stages], truth, weight)
-    # Learn.
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.zero_grad()
-    state.accelerator.backward(loss)
-    state.optimizer.step()
-    state.step += 1
-    return loss.detach()

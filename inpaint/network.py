@@ -38,11 +38,11 @@ CAPACITIES = {
 }
 
 
-def build(capacity: Capacity, channels: int = 3, seed: int = 0) -> Network:
+def build(capacity: Capacity, channels: int = 3, seed: int = 0, *, prior: bool = False) -> Network:
     """Make a network with weights drawn from `seed`, whatever was drawn before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Network(capacity, channels)
+        return Network(capacity, channels, prior=prior)
 
 
 class Network(nn.Module):
@@ -50,30 +50,43 @@ class Network(nn.Module):
 
     With `cnum` 48, two stages and 3 channels it has the 4,051,278 parameters of the reference
     implementation (IIVI, ICCV 2021; layout in the authors' code).
+
+    With a prior, a coarser scale's picture is one more input, and what is learnt is added to it: a
+    scale begins where the one before ended. (A last layer that begins at zero would make that
+    exact, but the layers before it then get no gradient, and hardly leave it.)
+
+    Args:
+        channels: of the pictures.
+        prior: whether a prior is given with each picture.
     """
 
-    def __init__(self, capacity: Capacity, channels: int = 3) -> None:
+    def __init__(self, capacity: Capacity, channels: int = 3, *, prior: bool = False) -> None:
         super().__init__()
         self.channels = channels
-        self.coarse = _coarse(capacity.cnum, channels)
+        inputs = channels + 1 + (channels if prior else 0)
+        self.coarse = _coarse(capacity.cnum, channels, inputs)
         self.refine = _Refinement(capacity.cnum, channels) if capacity.two_stage else None
 
-    def forward(self, picture: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, picture: Tensor, hidden: Tensor, prior: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Return the stages' pictures, the final one last.
 
         Args:
             picture: `(B, C, H, W)` in [-1, 1], any size; what lies under `hidden` is not looked at.
             hidden: `(B, 1, H, W)`, 0 or 1.
+            prior: `(B, C, H, W)` in [-1, 1], for a network that was built for one.
 
         Returns:
-            One or two `(B, C, H, W)` in (-1, 1).
+            One or two `(B, C, H, W)` in (-1, 1); with a prior, in (-2, 2).
         """
         height, width = picture.shape[-2:]
-        picture, hidden = _pad_to_grid(picture, hidden)
+        picture, hidden, *priors = _pad_to_grid(picture, hidden, prior)
+        base: Tensor | float = priors[0] if priors else 0.0
         seen = picture.masked_fill(hidden > 0, 0)
-        stages = [torch.tanh(self.coarse(torch.cat([seen, hidden], dim=1)))]
+        stages = [base + torch.tanh(self.coarse(torch.cat([seen, hidden, *priors], dim=1)))]
         if self.refine is not None:
-            stages.append(torch.tanh(self.refine(stages[0] * hidden + seen)))
+            stages.append(base + torch.tanh(self.refine(stages[0] * hidden + seen)))
         return tuple(stage[..., :height, :width] for stage in stages)
 
 
@@ -103,11 +116,9 @@ class _Refinement(nn.Module):
         return self.decoder(torch.cat([self.dilated(picture), self.plain(picture)], dim=1))
 
 
-def _coarse(c: int, channels: int) -> nn.Sequential:
+def _coarse(c: int, channels: int, inputs: int) -> nn.Sequential:
     layers = [(c, 5, 1), (2 * c, 3, 2), (2 * c, 3, 1), (4 * c, 3, 2), (4 * c, 3, 1), (4 * c, 3, 1)]
-    return nn.Sequential(
-        *_encoder(channels + 1, layers), *_dilations(c), _decoder(2 * c, c, channels)
-    )
+    return nn.Sequential(*_encoder(inputs, layers), *_dilations(c), _decoder(2 * c, c, channels))
 
 
 def _encoder(inputs: int, layers: list[tuple[int, int, int]]) -> list[GatedConv]:
@@ -135,10 +146,15 @@ def _decoder(inputs: int, c: int, channels: int) -> nn.Sequential:
     )
 
 
-def _pad_to_grid(picture: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+def _pad_to_grid(picture: Tensor, hidden: Tensor, prior: Tensor | None) -> list[Tensor]:
     """Grow right and bottom to the next multiple of the grid; the added pixels count as hidden."""
     height, width = picture.shape[-2:]
     padding = (0, -width % GRID_PX, 0, -height % GRID_PX)
+    priors = [] if prior is None else [prior]
     if not any(padding):
-        return picture, hidden
-    return F.pad(picture, padding), F.pad(hidden, padding, value=1.0)
+        return [picture, hidden, *priors]
+    return [
+        F.pad(picture, padding),
+        F.pad(hidden, padding, value=1.0),
+        *(F.pad(p, padding) for p in priors),
+    ]

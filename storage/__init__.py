@@ -1,12 +1,14 @@
 """Bytes in and out: movies, image sequences and the archive between them. No torch, no ray.
 
-Read in this order: `sources` (what a source is), `archive` and `shots` (what is stored), `ingest`
-with `origin` (source and mask into a shot), `export` with `targets` (shot and version into a movie
-or a sequence), `verify`; `media` opens files through `video`, `images` and `masks`. Below lie
-`blocks`, `arrays`, `attributes`, `chunks`, `codecs`, `urls`.
+Read in this order: `sources` (what a source is), `archive`, `shots` and `mask_versions` (what is
+stored), `ingest` with `origin` (source and mask into a shot), `export` with `delivery` and
+`targets` (shot and version into a movie or a sequence), `verify`; `media` opens files through
+`video`, `images` and `masks`. Below lie `groups`, `blocks`, `boundary`, `arrays`, `attributes`,
+`chunks`, `codecs`, `urls`.
 """
 
 from storage.archive import Archive
+from storage.mask_versions import MaskVersion
 from storage.shots import Shot, Version
 from storage.sources import Frame, InputError, Source, SourceInfo
 from storage.urls import Files, PlaceError
@@ -16,6 +18,7 @@ __all__ = [
     "Files",
     "Frame",
     "InputError",
+    "MaskVersion",
     "PlaceError",
     "Shot",
     "Source",

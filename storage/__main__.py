@@ -46,6 +46,7 @@ def _ingest(options: argparse.Namespace) -> int:
             threshold=options.threshold,
             invert=options.invert,
             grow_px=options.grow,
+            few=options.few,
         )
     truth = None if options.truth is None else open_source(options.truth)
     first, last = options.range
@@ -58,13 +59,14 @@ def _ingest(options: argparse.Namespace) -> int:
 def _export(options: argparse.Namespace) -> int:
     shot = Archive.open(options.archive, "a").shot(options.shot)
     version = options.version
-    if version is None and not options.original:
+    if version is None and options.masks is None and not options.original:
         version = _newest(shot)
     steps = export(
         shot,
         version,
         options.target,
-        what=options.what,
+        what=options.what or ("result" if options.masks is None else "mask"),
+        masks=options.masks,
         codec=options.codec,
         crf=options.crf,
         fps=options.fps,
@@ -80,6 +82,8 @@ def _ls(options: argparse.Namespace) -> int:
     for name in archive.shots() if options.shot is None else [options.shot]:
         shot = archive.shot(name)
         print(_line(shot))
+        for masks in map(shot.mask_version, shot.masks()):
+            print(f"  masks {masks.name}: {int(masks.done.sum())} of {len(shot)} frames")
         for version in map(shot.version, shot.versions()):
             state = version.attrs.get("status", "")
             print(f"  {version.name}: {int(version.done.sum())} of {len(shot)} frames {state}")
@@ -97,10 +101,12 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _rm(options: argparse.Namespace) -> int:
     archive = Archive.open(options.archive, "a")
-    if options.version is None:
-        archive.remove_shot(options.shot)
-    else:
+    if options.version is not None:
         archive.shot(options.shot).remove_version(options.version)
+    elif options.masks is not None:
+        archive.shot(options.shot).remove_mask_version(options.masks)
+    else:
+        archive.remove_shot(options.shot)
     return 0
 
 
@@ -116,7 +122,15 @@ def _line(shot: Shot) -> str:
     rate = "" if info.fps is None else f", {float(info.fps):g} fps"
     state = "" if shot.complete else ", not complete: run its ingest to the end"
     size = f"{info.width}×{info.height}×{info.channels} {info.dtype}"
-    return f"{shot.name}: {len(shot)} frames {size}{rate}{state}"
+    return f"{shot.name}: {len(shot)} frames {size}{rate}{_given(shot)}{state}"
+
+
+def _given(shot: Shot) -> str:
+    if not shot.given or not shot.complete:
+        return ""
+    if len(shot.given) == 1:
+        return f", mask for frame {shot.numbers[shot.given[0]]} only"
+    return f", masks for {len(shot.given)} frames only"
 
 
 def _follow(steps: Iterator[int], text: str) -> None:
@@ -160,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--threshold", type=float, help="hole above this part of full scale, 0 to 1")
     add.add_argument("--invert", action="store_true", help="hole where the mask is dark")
     add.add_argument("--grow", type=int, default=0, metavar="PX", help="widen the hole")
+    add.add_argument("--few", action="store_true", help="masks of some frames, by frame number")
     add.add_argument("--range", type=_range, default=(None, None), metavar="FIRST-LAST")
     add.add_argument("--fps", type=_rate, help="of a sequence, e.g. 24000/1001")
     add.add_argument("--stream", type=int, help="index of the video stream in a movie")
@@ -172,7 +187,12 @@ def _parser() -> argparse.ArgumentParser:
     which = out.add_mutually_exclusive_group()
     which.add_argument("--version", help="by default the newest")
     which.add_argument("--original", action="store_true", help="the frames as they came")
-    out.add_argument("--what", choices=("result", "fill", "confidence"), default="result")
+    which.add_argument("--masks", metavar="NAME", help="the mask of this mask version")
+    out.add_argument(
+        "--what",
+        choices=("result", "fill", "confidence", "mask"),
+        help="by default the result; the mask is white in the hole, black outside",
+    )
     out.add_argument("--codec", help="of a movie, e.g. ffv1, h264")
     out.add_argument("--crf", type=float, help="quality of a movie; smaller is better")
     out.add_argument("--fps", type=_rate, help="of a movie made of a sequence")
@@ -190,9 +210,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("shot", nargs="?")
     check.set_defaults(run=_verify)
 
-    remove = commands.add_parser("rm", help="remove a shot, or one version of its result")
+    remove = commands.add_parser("rm", help="remove a shot, or one version of its result or masks")
     _archive_and_shot(remove)
-    remove.add_argument("--version")
+    part = remove.add_mutually_exclusive_group()
+    part.add_argument("--version")
+    part.add_argument("--masks", metavar="NAME", help="a mask version, used by no result")
     remove.set_defaults(run=_rm)
     return parser
 

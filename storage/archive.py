@@ -18,8 +18,10 @@ from storage.attributes import (
     write_attributes,
 )
 from storage.blocks import create_shot_arrays
+from storage.boundary import CELL_PX
 from storage.codecs import Shuffle
-from storage.shots import Mode, Shot, Version
+from storage.groups import Mode
+from storage.shots import Shot, Version
 from storage.sources import InputError, SourceInfo
 from storage.urls import Files, folders, is_empty, join, resolve
 
@@ -107,6 +109,7 @@ class Archive:
             "source": info_to_json(info),
             "fingerprint": fingerprint,
             "shuffle": shuffle,
+            "cell_px": CELL_PX,
             "has_truth": truth,
             "stored": 0,
             "complete": False,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from storage.arrays import create_array, cut, grown, write_every_chunk, write_inside
-from storage.chunks import frame_layout, mask_layout, vector_layout
+from storage.boundary import create_hole_arrays, write_holes
+from storage.chunks import frame_layout, vector_layout
 from storage.codecs import Shuffle
 from storage.shots import Shot
 from storage.sources import SourceInfo
@@ -39,8 +40,7 @@ def create_shot_arrays(
     picture = (info.height, info.width, info.channels)
     for name in ("frames", "truth") if truth else ("frames",):
         create_array(url, name, (count, *picture), info.dtype, frame_layout(*picture), shuffle)
-    hole = mask_layout(*picture[:2])
-    create_array(url, "hole", (count, *picture[:2]), "bool", hole, "noshuffle")
+    create_hole_arrays(url, count, *picture[:2])
     for name in ("numbers", "pts"):
         create_array(url, name, (count,), "int64", vector_layout(), "shuffle")
 
@@ -49,24 +49,29 @@ def write_block(shot: Shot, start: int, block: Block) -> None:
     """Store the block from frame index `start` on, then say so in the shot's attributes."""
     stop = start + len(block.numbers)
     with plain_errors(shot.url):
-        parts = {
-            "frames": block.frames,
-            "hole": block.hole,
-            "numbers": block.numbers,
-            "pts": block.pts,
-        }
+        parts = {"frames": block.frames, "numbers": block.numbers, "pts": block.pts}
         for name, values in parts.items():
             write_every_chunk(grown(shot.url, name, stop), slice(start, stop), values)
+        hole, boundary = (grown(shot.url, name, stop) for name in ("hole", "boundary"))
+        write_holes(hole, boundary, start, block.hole)
         if block.truth is not None:
-            truth = grown(shot.url, "truth", stop)
-            for t, pixels in enumerate(block.truth):
-                write_inside(truth, start + t, pixels, block.hole[t])
+            _write_truth(shot, start, block.truth, block.hole)
         shot.update(stored=stop)
 
 
 def finish_shot(shot: Shot, **attributes: Any) -> None:
     """Cut the arrays to what is stored and declare the shot complete."""
     with plain_errors(shot.url):
-        for name in ("frames", "hole", "numbers", "pts", *(["truth"] if shot.truth else [])):
+        names = ["frames", "hole", "boundary", "numbers", "pts"]
+        for name in names + ["truth"] * (shot.truth is not None):
             cut(shot.url, name, len(shot))
         shot.update(complete=True, **attributes)
+
+
+def _write_truth(shot: Shot, start: int, truth: np.ndarray, holes: np.ndarray) -> None:
+    """Store true pixels inside the hole; whole frames where the hole is yet to be made."""
+    array = grown(shot.url, "truth", start + len(truth))
+    if shot.given is not None:
+        holes = np.ones_like(holes)
+    for t, pixels in enumerate(truth):
+        write_inside(array, start + t, pixels, holes[t])

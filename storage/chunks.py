@@ -16,6 +16,7 @@ from dataclasses import dataclass
 WHOLE_FRAME_BELOW_PX = 1920 * 1080
 CHUNK_SIDE_PX = 512
 VECTOR_CHUNK = 4096
+CELL_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ def mask_layout(height: int, width: int) -> Layout:
 def vector_layout() -> Layout:
     """Return the layout of a `(T,)` array: one small file for most shots."""
     return Layout((VECTOR_CHUNK,))
+
+
+def cell_layout(rows: int, columns: int) -> Layout:
+    """Return the layout of a `(T, rows, columns)` uint32 array of small grids, read as a whole.
+
+    A chunk holds many frames and is written again with each that joins it, so it may neither be
+    one of thousands nor take long to pack: 10,000 frames of 3840×2160 fill 20.
+    """
+    length = CELL_CHUNK_BYTES // (4 * rows * columns)
+    return Layout((min(VECTOR_CHUNK, max(1, length)), rows, columns))
 
 
 def batch_length(frame_bytes: int, budget_bytes: int = 64 << 20, longest: int = 16) -> int:

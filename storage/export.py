@@ -7,30 +7,25 @@ samples themselves) comes back as it was.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
-import numpy as np
-
+from storage.delivery import Delivery, What
 from storage.encode import MovieWriter, patch_movie
 from storage.images import ImageSequence
-from storage.ingest import FILE_NAMES
 from storage.media import open_source
-from storage.shots import Shot, Version
-from storage.sources import InputError, Patch, Source, SourceInfo
-from storage.stills import delivery_suffix, patch_image, write_image
+from storage.shots import Shot
+from storage.sources import InputError, Source
+from storage.stills import patch_image, write_image
 from storage.targets import Target
 from storage.urls import plain_errors
 from storage.video import Movie
 
-What = Literal["result", "fill", "confidence"]
 Item = TypeVar("Item")
 
 
@@ -40,6 +35,7 @@ def export(
     target: str | os.PathLike[str],
     *,
     what: What = "result",
+    masks: str | None = None,
     codec: str | None = None,
     crf: float | None = None,
     fps: Fraction | None = None,
@@ -53,9 +49,10 @@ def export(
     the archive is open to write and can remember it.
 
     Args:
-        version: name of the result; None exports the original frames.
-        what: the result; the fill alone, transparent outside the hole (images only); or how sure
-            each pixel is, 255 outside the hole.
+        version: name of the result; None exports the original frames, or the shot's own mask.
+        what: the result; the fill alone, transparent outside the hole (images only); how sure each
+            pixel is, 255 outside the hole; or the mask, 255 inside the hole and 0 outside.
+        masks: name of a mask version, whose mask is exported; for no `version`.
         codec, crf: of a movie; by default what the target's suffix stands for.
         fps: of a movie made of a sequence, where the sequence states none.
         source: where the shot's source lies now, if it moved.
@@ -65,9 +62,10 @@ def export(
         InputError: the version is not complete, the source is gone or changed, the target exists or
             cannot hold this.
     """
-    job = _Job(
+    job = Delivery(
         shot,
         None if version is None else shot.version(version),
+        None if masks is None else shot.mask_version(masks),
         Target.of(target),
         what,
         {"codec": codec, "crf": crf, "fps": None if fps is None else str(fps)},
@@ -84,109 +82,8 @@ def export(
         job.remember()
 
 
-@dataclass(frozen=True)
-class _Job:
-    shot: Shot
-    version: Version | None
-    target: Target
-    what: What
-    settings: dict[str, Any]
-
-    def check(self) -> None:
-        """Refuse what cannot be exported."""
-        if not self.shot.complete:
-            raise InputError(
-                f"{self.shot.url}: the shot is not complete; run its ingest to the end"
-            )
-        if self.version is None and self.what != "result":
-            raise InputError(f"{self.shot.url}: name the version whose {self.what} is wanted")
-        if self.what == "fill" and self.target.kind == "movie":
-            raise InputError(
-                f"{self.target.path}: the fill alone is transparent; export it to a folder"
-            )
-        if self.version is not None and not (done := self.version.done).all():
-            missing = int(self.shot.numbers[int(np.argmin(done))])
-            raise InputError(
-                f"{self.version.url}: {int(done.sum())} of {len(done)} frames are done, frame "
-                f"{missing} is the first missing; run its job to the end"
-            )
-
-    @property
-    def patches(self) -> bool:
-        """Whether the export is the source with its hole replaced, kind for kind."""
-        sequence = self.target.kind != "movie"
-        return self.what == "result" and sequence == (self.shot.info.kind == "sequence")
-
-    def names(self) -> list[str]:
-        """Return the names of the files to write, one a frame or one movie."""
-        if self.target.kind == "movie":
-            return [self.target.name]
-        if self.target.kind == "pattern":
-            return [self.target.numbered(int(number)) for number in self.shot.numbers]
-        stored = self.shot.files.read(FILE_NAMES)
-        if stored is None:
-            return [f"{self.shot.name}.{n:04d}{self.suffix()}" for n in self.shot.numbers]
-        return [_with_suffix(name, self.suffix()) for name in json.loads(stored)]
-
-    def suffix(self) -> str:
-        usual = delivery_suffix(self.shot.info)
-        if self.what == "confidence":
-            return ".png"
-        if self.what == "fill" and usual not in (".png", ".tif", ".tiff", ".exr"):
-            return ".png"
-        return usual
-
-    def info(self) -> SourceInfo:
-        """Return what the written frames are like."""
-        info = self.shot.info
-        if self.what == "confidence":
-            grey = replace(info, channels=1, channel_names=("Y",), dtype="uint8", bit_depth=8)
-            return replace(grey, pixel_format="", colour={})
-        if self.what == "fill":
-            colours = info.channel_names[: 1 if info.channels < 3 else 3]
-            return replace(info, channels=len(colours) + 1, channel_names=(*colours, "A"))
-        return info
-
-    def patch(self, t: int) -> Patch | None:
-        """Return what to replace in the source's frame `t`; None where there is no hole."""
-        if self.version is None:
-            return None
-        hole = np.asarray(self.shot.hole[t])
-        return Patch(np.asarray(self.version.filled[t]), hole) if hole.any() else None
-
-    def picture(self, t: int) -> np.ndarray:
-        """Return frame `t` as it is to be written, `(H, W, C)`."""
-        if self.version is None:
-            return np.asarray(self.shot.frames[t])
-        if self.what == "result":
-            return self.version.result(t)
-        hole = np.asarray(self.shot.hole[t])
-        if self.what == "confidence":
-            return np.where(hole, self.version.confidence[t], np.uint8(255))[..., None]
-        filled = np.asarray(self.version.filled[t])
-        colours = filled[..., : 1 if filled.shape[-1] < 3 else 3]
-        opaque = np.iinfo(filled.dtype).max if filled.dtype.kind == "u" else 1
-        alpha = (hole * filled.dtype.type(opaque)).astype(filled.dtype)
-        return np.concatenate([colours, alpha[..., None]], axis=-1)
-
-    def written_before(self) -> bool:
-        """Return whether what lies at the target is this very export."""
-        found = (self.version or self.shot).attrs.get("exports", {}).get(str(self.target.path))
-        return found is not None and found == self._record()
-
-    def remember(self) -> None:
-        if self.shot.mode == "a":
-            keeper = self.version or self.shot
-            known = keeper.attrs.get("exports", {})
-            keeper.update(exports=known | {str(self.target.path): self._record()})
-
-    def _record(self) -> dict[str, Any]:
-        files = self.target.fingerprint(self.names())
-        return {"what": self.what, **self.settings, "files": files}
-
-
 def _write(
-    job: _Job,
+    job: Delivery,
     folder: Path,
     codec: str | None,
     crf: float | None,
@@ -231,14 +128,6 @@ def _same_source(shot: Shot, place: str | None) -> Source:
             f"{path}: not what shot {shot.name!r} was ingested from; give its place now as `source`"
         )
     return source
-
-
-def _with_suffix(name: str, suffix: str) -> str:
-    """Return the name with this suffix; one that says the same already stays (`.TIF`, `.tiff`)."""
-    stem, _, own = name.rpartition(".")
-    alike = {"tiff": "tif", "jpeg": "jpg"}
-    plain = own.lower()
-    return name if "." + alike.get(plain, plain) == suffix else stem + suffix
 
 
 def _file(source: Source, number: int) -> str:

@@ -22,24 +22,30 @@ READERS = 2  # files decoded ahead of the one asked for
 
 
 class ImageSequence:
-    """Image files numbered without a gap.
+    """Numbered image files.
 
     Args:
         files: file of each frame number.
         path: what the user named: folder, pattern or file; the first file where not given.
         fps: frames per second; where not given, what the first file states, if it does.
+        gaps: whether numbers may be missing; there are no frames of these.
 
     Raises:
         InputError: a number is missing, or the first file cannot be used.
     """
 
     def __init__(
-        self, files: Mapping[int, str], *, path: str | None = None, fps: Fraction | None = None
+        self,
+        files: Mapping[int, str],
+        *,
+        path: str | None = None,
+        fps: Fraction | None = None,
+        gaps: bool = False,
     ) -> None:
         self.files = {number: os.path.abspath(files[number]) for number in sorted(files)}
         numbers = list(self.files)
         for before, after in pairwise(numbers):
-            if after != before + 1:
+            if after != before + 1 and not gaps:
                 raise InputError(
                     f"frame {before + 1} is missing after {self.files[before]}: "
                     "supply it, or name a part without gaps by a pattern"
@@ -50,11 +56,12 @@ class ImageSequence:
 
     def frames(self, first: int | None = None, last: int | None = None) -> Iterator[Frame]:
         """Yield the frames `first` to `last`; see `Source`. Reads two files ahead."""
-        first, last = frame_range(self.info.path, self.info.first_number, self.count(), first, last)
+        begin, span = self.info.first_number, max(self.files) - self.info.first_number + 1
+        first, last = frame_range(self.info.path, begin, span, first, last)
         waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
         with ThreadPoolExecutor(READERS) as pool:
             try:
-                for number in range(first, last + 1):
+                for number in (n for n in self.files if first <= n <= last):
                     waiting.append((number, pool.submit(self._read, number)))
                     if len(waiting) > READERS:
                         yield _frame(*waiting.popleft())

@@ -44,7 +44,8 @@ def ingest(
 
     Args:
         mask: where the hole is; None where nothing is missing.
-        truth: the true pixels, for measuring: a source of the same size, range and dtype.
+        truth: the true pixels, for measuring: a source of the same size, range and dtype. They are
+            kept inside the hole; whole where masks are given for a few frames.
 
     Raises:
         InputError: a frame cannot be used or does not fit the others, mask or truth do not fit the
@@ -111,7 +112,7 @@ def _create(archive: Archive, name: str, origin: Origin, begun: Frame) -> Shot:
         count=origin.expected_count(),
         shuffle=best_shuffle(begun.pixels),
         truth=origin.truth is not None,
-        attrs={"settings": origin.settings()},
+        attrs={"settings": origin.settings(), "given": origin.given()},
     )
 
 

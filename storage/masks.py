@@ -24,6 +24,7 @@ def open_mask(
     threshold: float | None = None,
     invert: bool = False,
     grow_px: int = 0,
+    few: bool = False,
 ) -> Mask:
     """Open the mask of a source.
 
@@ -35,6 +36,9 @@ def open_mask(
             lossless images, 0.5 for movies and JPEG, which ring, and for alpha.
         invert: the hole is where the value is at most the threshold.
         grow_px: the hole grows by this many pixels on every side (a square of 2·grow_px + 1).
+        few: masks are given for some frames only, and found by frame number. One image file is that
+            of the frame whose number its name ends in, else of the first frame. Numbers may be
+            missing from a sequence.
 
     Raises:
         InputError: the mask cannot be read, the source has no alpha, or a setting is impossible.
@@ -46,13 +50,17 @@ def open_mask(
     if spec == ALPHA:
         if source.info.channels not in (2, 4):
             raise InputError(f"{source.info.path} has no alpha to take the mask from")
+        if few:
+            raise InputError(
+                f"{source.info.path}: its alpha is a mask of every frame, not of a few"
+            )
         level = 0.5 if threshold is None else threshold
         return Mask(source, source, None, level, invert, grow_px)
-    painted = open_source(spec)
+    painted = open_source(spec, gaps=few)
     single = isinstance(painted, ImageSequence) and os.path.isfile(spec)
     still = next(painted.frames()) if single else None
     level = _default_threshold(painted.info) if threshold is None else threshold
-    return Mask(source, painted, still, level, invert, grow_px)
+    return Mask(source, painted, still, level, invert, grow_px, few)
 
 
 class Mask:
@@ -61,8 +69,8 @@ class Mask:
     Args:
         source: the frames.
         painted: what the mask is read from; the source itself when it is the alpha.
-        still: the one image that serves every frame, or None.
-        threshold, invert, grow_px: see `open_mask`.
+        still: the one image that serves every frame, or a single one of a few; or None.
+        threshold, invert, grow_px, few: see `open_mask`.
     """
 
     def __init__(
@@ -73,6 +81,7 @@ class Mask:
         threshold: float,
         invert: bool,
         grow_px: int,
+        few: bool = False,
     ) -> None:
         self._source = source
         self._painted = painted
@@ -80,16 +89,23 @@ class Mask:
         self._threshold = threshold
         self._invert = invert
         self._grow_px = grow_px
+        self.few = few
 
     def frames(
         self, first: int | None = None, last: int | None = None
     ) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (frame number of the source, hole `(H, W)` bool) for its frames `first` to `last`.
 
+        Of a few masks, the frames without one have an empty hole.
+
         Raises:
-            InputError: count or size do not fit the source, or a mask cannot be read.
+            InputError: count or size do not fit the source, a mask cannot be read, or a few masks
+                are all empty.
         """
         first, last = self._wanted(first, last)
+        if self.few:
+            yield from self._holes_of_few(first, last)
+            return
         shift = self._shift(first, last)
         if self._still is not None:
             hole = self._hole(self._still)
@@ -99,9 +115,31 @@ class Mask:
         for frame in self._painted.frames(first + shift, last + shift):
             yield frame.number - shift, self._hole(frame)
 
+    def given(self, first: int | None = None, last: int | None = None) -> list[int]:
+        """Return the numbers of the frames, `first` to `last`, that have a mask of their own.
+
+        Raises:
+            InputError: none of a few masks has the number of a frame.
+        """
+        first, last = self._wanted(first, last)
+        if not self.few:
+            return list(range(first, last + 1))
+        if self._still is not None:
+            return [self._still.number if first <= self._still.number <= last else first]
+        painted, begin = self._painted, self._painted.info.first_number
+        known = painted.files if isinstance(painted, ImageSequence) else range(painted.count())
+        found = [number for number in known if first <= number <= last]
+        if not found:
+            raise InputError(
+                f"{painted.info.path}: its masks have the numbers {begin} to {max(known)}, none of "
+                f"them is a frame from {first} to {last}: number each mask as its frame"
+            )
+        return found
+
     def check(self, first: int | None = None, last: int | None = None) -> None:
         """Raise `InputError` where count or size do not fit the source; reads no frames."""
         self._shift(*self._wanted(first, last))
+        self.given(first, last)
         info, wanted = self._painted.info, self._source.info
         if (info.width, info.height) != (wanted.width, wanted.height):
             raise self._wrong_size(info.first_number, info.width, info.height)
@@ -109,8 +147,24 @@ class Mask:
     def fingerprint(self) -> str:
         """Digest of the mask's files and settings, to see that nothing changed."""
         settings = f"{self._threshold}\0{self._invert}\0{self._grow_px}\0{self._still is None}"
+        settings += "\0few" * self.few
         text = f"{self._painted.fingerprint()}\0{self._painted is self._source}\0{settings}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _holes_of_few(self, first: int, last: int) -> Iterator[tuple[int, np.ndarray]]:
+        given, info = self.given(first, last), self._source.info
+        one = None if self._still is None else iter([self._still])
+        painted = one or self._painted.frames(given[0], given[-1])
+        remaining, all_empty = set(given), True
+        for number in range(first, last + 1):
+            hole = np.zeros((info.height, info.width), bool)
+            if number in remaining:
+                remaining.remove(number)
+                hole = self._hole(next(painted))
+                all_empty = all_empty and not hole.any()
+                if all_empty and not remaining:
+                    raise InputError(f"{self._painted.info.path}: no hole in any mask; paint one")
+            yield number, hole
 
     def _wanted(self, first: int | None, last: int | None) -> tuple[int, int]:
         info = self._source.info
@@ -118,7 +172,7 @@ class Mask:
 
     def _shift(self, first: int, last: int) -> int:
         """What is added to a frame's number to get its mask's: 0 where the numbers agree."""
-        if self._still is not None or self._painted is self._source:
+        if self.few or self._still is not None or self._painted is self._source:
             return 0
         begin, count = self._painted.info.first_number, self._painted.count()
         if begin <= first and last < begin + count:

@@ -19,7 +19,7 @@ COUNTER = re.compile(r"#+|%(?:0(\d+))?d")
 
 
 def open_source(
-    path: str, *, fps: Fraction | None = None, stream: int | None = None
+    path: str, *, fps: Fraction | None = None, stream: int | None = None, gaps: bool = False
 ) -> Movie | ImageSequence:
     """Open a movie or an image sequence.
 
@@ -28,6 +28,7 @@ def open_source(
             glob; or one image file, which is a sequence of one frame.
         fps: frames per second of a sequence that states none; a movie keeps its own.
         stream: index of the video stream in a movie; where not given, the one a player would show.
+        gaps: whether numbers may be missing from a sequence.
 
     Raises:
         InputError: nothing is there, it is not one gapless sequence, or it cannot be read.
@@ -35,22 +36,22 @@ def open_source(
     name = os.path.basename(path)
     if os.path.isdir(path):
         files = [os.path.join(path, name) for name in _names(path)]
-        return _sequence([file for file in files if _is_image(file)], path, fps)
+        return _sequence([file for file in files if _is_image(file)], path, fps, gaps)
     if os.path.isfile(path):
         if Path(path).suffix.lower() in SUFFIXES:
             return ImageSequence({_number(name) or 0: path}, path=os.path.abspath(path), fps=fps)
         return Movie(path, stream=stream)
     if COUNTER.search(name):
-        return ImageSequence(_matching(path), path=os.path.abspath(path), fps=fps)
+        return ImageSequence(_matching(path), path=os.path.abspath(path), fps=fps, gaps=gaps)
     if glob.has_magic(path):
         found = [file for file in glob.glob(path) if os.path.isfile(file)]
         if len(found) == 1 and Path(found[0]).suffix.lower() not in SUFFIXES:
             return Movie(found[0], stream=stream)
-        return _sequence([file for file in found if _is_image(file)], path, fps)
+        return _sequence([file for file in found if _is_image(file)], path, fps, gaps)
     raise InputError(f"{path}: no such file or folder")
 
 
-def _sequence(files: Iterable[str], path: str, fps: Fraction | None) -> ImageSequence:
+def _sequence(files: Iterable[str], path: str, fps: Fraction | None, gaps: bool) -> ImageSequence:
     series: defaultdict[tuple[str, str], dict[int, str]] = defaultdict(dict)
     for file in sorted(files):
         head, number, tail = _split(os.path.basename(file))
@@ -66,7 +67,7 @@ def _sequence(files: Iterable[str], path: str, fps: Fraction | None) -> ImageSeq
             f"{path} holds {len(series)} sequences ({names}{', …' if len(series) > 4 else ''}): "
             "name one by its pattern"
         )
-    return ImageSequence(series.popitem()[1], path=os.path.abspath(path), fps=fps)
+    return ImageSequence(series.popitem()[1], path=os.path.abspath(path), fps=fps, gaps=gaps)
 
 
 def _matching(pattern: str) -> dict[int, str]:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from storage.attributes import info_to_json
+from storage.boundary import CELL_PX
 from storage.masks import Mask
 from storage.shots import Shot
-from storage.sources import InputError, Source, SourceInfo
+from storage.sources import InputError, Source, SourceInfo, frame_range
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,20 @@ class Origin:
         }
 
     def began(self, shot: Shot) -> bool:
-        """Return whether the unfinished shot was begun from exactly this."""
+        """Return whether the unfinished shot was begun from exactly this, and in the same cells."""
         stored = shot.attrs
         same_source = stored.get("fingerprint") == self.source.fingerprint()
-        return same_source and stored.get("settings") == self.settings()
+        same_cells = stored.get("cell_px") == CELL_PX
+        return same_source and same_cells and stored.get("settings") == self.settings()
+
+    def given(self) -> list[int] | None:
+        """Return the indices of the frames that have a mask, None where all of them have."""
+        if self.mask is None or not self.mask.few:
+            return None
+        info, count = self.source.info, self.source.count()
+        begin, end = frame_range(info.path, info.first_number, count, self.first, self.last)
+        numbers = self.mask.given(begin, end)
+        return None if len(numbers) == end - begin + 1 else [n - begin for n in numbers]
 
     def holes(self, skip: int) -> Iterator[np.ndarray | None]:
         if self.mask is None:
@@ -78,7 +89,7 @@ class Origin:
         old = stored["settings"]
         if old["range"] != settings["range"]:
             raise InputError(f"{path}: another range than {_stored_as(shot)}")
-        if old["mask"] != settings["mask"] and not self._same_holes(shot):
+        if old["mask"] != settings["mask"] and not self._same_masks(shot):
             raise InputError(
                 f"{path}: its mask or the mask's settings changed since {_stored_as(shot)}"
             )
@@ -90,7 +101,9 @@ class Origin:
             source = info_to_json(self.source.info)  # the same content, moved or touched
             shot.update(source=source, fingerprint=fresh, settings=settings)
 
-    def _same_holes(self, shot: Shot) -> bool:
+    def _same_masks(self, shot: Shot) -> bool:
+        if self.given() != shot.given:
+            return False
         for t, hole in zip(range(len(shot)), self.holes(0), strict=False):
             found = np.asarray(shot.hole[t])
             if hole is None and found.any():

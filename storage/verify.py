@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,18 @@ import zarr
 
 from storage.archive import Archive
 from storage.arrays import open_array, stored_frames
+from storage.boundary import counts
+from storage.mask_versions import MaskVersion
 from storage.shots import Shot, Version
 from storage.sources import InputError
 from storage.urls import plain_errors
 
 CHECKSUM = "its bytes changed since they were written"
 LOST = "it is missing"
+UNLIKE = "it is not that of the hole"
+
+Found = tuple[int | None, str]
+"""Index of a frame, None where it is no single one, and what is wrong there."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Damage:
 
     Attributes:
         shot: name of the shot.
-        where: `frames`, `hole`, … of the shot, or `<version>/filled`, …
+        where: `frames`, `hole`, … of the shot, `masks/<version>/hole`, …, or `<version>/filled`, …
         frame: the frame's own number; None where it concerns no single frame.
         reason: what is wrong.
     """
@@ -60,41 +66,87 @@ def _of_shot(shot: Shot) -> Iterator[Damage]:
     yield from (Damage(shot.name, "numbers", None, reason) for reason in reasons)
     _, reasons = _vector(shot.url, "pts")
     yield from (Damage(shot.name, "pts", None, reason) for reason in reasons)
-    if numbers is None:
-        numbers = np.arange(len(shot))
+    names = _Names(shot.name, np.arange(len(shot)) if numbers is None else numbers)
+    every = np.ones(len(shot), bool)
+    yield from names.damage("frames", _of_frames(shot.url, "frames", every))
     with_hole = np.zeros(len(shot), bool)
-    for name in ("frames", "hole", "truth"):
-        if name == "truth" and not shot.attrs.get("has_truth"):
-            continue
-        wanted = with_hole if name == "truth" else np.ones(len(shot), bool)
-        for t, reason in _of_frames(shot.url, name, wanted, with_hole if name == "hole" else None):
-            yield Damage(shot.name, name, None if t is None else int(numbers[t]), reason)
-    for version in shot.versions():
-        yield from _of_version(shot.version(version), numbers, with_hole)
+    yield from _of_holes(shot, names, "", every, with_hole)
+    if shot.attrs.get("has_truth"):
+        wanted = with_hole if shot.given is None else every
+        yield from names.damage("truth", _of_frames(shot.url, "truth", wanted))
+    with_holes: dict[str | None, np.ndarray] = {None: with_hole}
+    versions = [shot.version(name) for name in shot.versions()]
+    used = {version.attrs.get("mask") for version in versions}
+    for name in shot.masks():
+        with_holes[name] = np.zeros(len(shot), bool)
+        masks = shot.mask_version(name)
+        yield from _of_mask_version(masks, names, name in used, with_holes[name])
+    for version in versions:
+        yield from _of_version(version, names, with_holes)
 
 
-def _of_version(version: Version, numbers: np.ndarray, with_hole: np.ndarray) -> Iterator[Damage]:
+def _of_mask_version(
+    masks: MaskVersion, names: _Names, used: bool, with_hole: np.ndarray
+) -> Iterator[Damage]:
+    where = f"masks/{masks.name}/"
+    done, reasons = _vector(masks.url, "done")
+    yield from names.damage(where + "done", ((None, reason) for reason in reasons))
+    wanted = np.ones(len(with_hole), bool) if used or done is None else done != 0
+    if done is not None and not done[wanted].all():  # a result was made, so they all were marked
+        yield from names.damage(where + "done", [(None, LOST)])
+    yield from _of_holes(masks, names, where, wanted, with_hole)
+
+
+def _of_version(
+    version: Version, names: _Names, with_holes: dict[str | None, np.ndarray]
+) -> Iterator[Damage]:
     where = f"{version.name}/"
     done, reasons = _vector(version.url, "done")
-    yield from (Damage(version.shot.name, where + "done", None, reason) for reason in reasons)
-    if done is None:
+    yield from names.damage(where + "done", ((None, reason) for reason in reasons))
+    mask = version.attrs.get("mask")
+    if mask not in with_holes:
+        yield Damage(names.shot, f"masks/{mask}", None, LOST)
+    if done is None or mask not in with_holes:
         return
     for name in ("filled", "confidence"):
-        wanted = (done != 0) & with_hole if name == "filled" else np.zeros(len(done), bool)
-        for t, reason in _of_frames(version.url, name, wanted):
-            frame = None if t is None else int(numbers[t])
-            yield Damage(version.shot.name, where + name, frame, reason)
+        wanted = (done != 0) & with_holes[mask] & (name == "filled")
+        yield from names.damage(where + name, _of_frames(version.url, name, wanted))
 
 
-def _of_frames(
-    url: str, name: str, wanted: np.ndarray, any_set: np.ndarray | None = None
-) -> Iterator[tuple[int | None, str]]:
-    """Yield (frame index, reason) of an array that keeps one file a frame.
+def _of_holes(
+    group: Shot | MaskVersion, names: _Names, where: str, wanted: np.ndarray, with_hole: np.ndarray
+) -> Iterator[Damage]:
+    """Read the holes and the index of their boundaries, which must be that of the holes.
 
     Args:
         wanted: `(T,)` bool, the frames that must be stored.
-        any_set: `(T,)` bool to fill in: whether anything in the frame is not zero; False where it
-            cannot be read.
+        with_hole: `(T,)` bool to fill in: whether the frame has a hole; False where it cannot be
+            read.
+    """
+    cell_px = group.attrs.get("cell_px", 0)  # 0 in archives of earlier releases: no index
+    boundary, reasons = _vector(group.url, "boundary") if cell_px else (None, [])
+    yield from names.damage(where + "boundary", ((None, reason) for reason in reasons))
+    unlike: list[int] = []
+
+    def look(t: int, hole: np.ndarray) -> None:
+        with_hole[t] = hole.any()
+        stale = boundary is not None and (boundary[t] != counts(hole, cell_px)).any()
+        if stale and wanted[t]:
+            unlike.append(t)
+
+    yield from names.damage(where + "hole", _of_frames(group.url, "hole", wanted, look))
+    if unlike:
+        yield from names.damage(where + "boundary", [(unlike[0], UNLIKE)])
+
+
+def _of_frames(
+    url: str, name: str, wanted: np.ndarray, look: Callable[[int, np.ndarray], None] | None = None
+) -> Iterator[Found]:
+    """Yield what is wrong in an array that keeps one file a frame.
+
+    Args:
+        wanted: `(T,)` bool, the frames that must be stored.
+        look: called with each frame's index and values.
     """
     array, reason = _opened(url, name)
     if array is None:
@@ -106,15 +158,25 @@ def _of_frames(
             if wanted[t]:
                 yield t, LOST
             continue
-        reason = ""
         try:
             values = np.asarray(array[t])
-            if any_set is not None:
-                any_set[t] = values.any()
         except (ValueError, RuntimeError, OSError) as error:
-            reason = _unreadable(error)
-        if reason:
-            yield t, reason
+            yield t, _unreadable(error)
+            continue
+        if look is not None:
+            look(t, values)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What the damage of a shot is told by: the shot's name and its frames' own numbers."""
+
+    shot: str
+    numbers: np.ndarray
+
+    def damage(self, where: str, found: Iterable[Found]) -> Iterator[Damage]:
+        for t, reason in found:
+            yield Damage(self.shot, where, None if t is None else int(self.numbers[t]), reason)
 
 
 def _vector(url: str, name: str) -> tuple[np.ndarray | None, list[str]]:

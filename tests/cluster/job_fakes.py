@@ -9,9 +9,11 @@ import numpy as np
 
 from cluster.backlog import ShotSpec
 from cluster.config import Config, load_config
-from cluster.plan import Agenda, Job, Kind, Need, Note, plan
+from cluster.plan import Agenda, Intent, Job, Kind, Need, Note, plan
+from cluster.prepare import planned_scales
 from cluster.serial import run_serial
 from storage import Archive, Version
+from storage.media import open_source
 from storage.stills import write_image
 
 QUICK = ("runner=serial", "capacity=small", "precision=off", "resources.cpus=1", "fit.batch=2")
@@ -69,10 +71,17 @@ def write_shot(
     return ShotSpec(folder.name, places[0], places[1], export=places[2])
 
 
+def intent(shot: ShotSpec, config: Config, version: str = "v001") -> Intent:
+    """Return what is to become of a shot on disk."""
+    info = open_source(shot.source).info
+    scales = planned_scales(config, (info.height, info.width))
+    return Intent(shot, version, tuple(scales), {}, "m001" if shot.few else None)
+
+
 def agenda_of(archive: Path, config: Config, *shots: ShotSpec) -> Agenda:
     """Return all there is to do to the shots, each result called `v001`."""
-    versions = {shot.name: "v001" for shot in shots}
-    return Agenda(plan(shots, versions, str(archive), config, Need(cpus=1)))
+    intents = [intent(shot, config) for shot in shots]
+    return Agenda(plan(intents, str(archive), config, Need(cpus=1)))
 
 
 def run(archive: Path, config: Config, *shots: ShotSpec, until_step: int = 10**9) -> list[Note]:

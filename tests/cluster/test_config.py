@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cluster.config import Config, ConfigError, fit_config, frame_range, load_config, working_area
-from inpaint.internal import RECIPES
+from inpaint.recipes import RECIPES
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -10,7 +10,7 @@ from job_fakes import job, quick
 
 from cluster.config import ConfigError, fit_config
 from cluster.failures import Failure, WorkerLost, classify, retry, settle
-from cluster.inpainting import Superseded
+from cluster.fitting import Superseded
 from cluster.plan import Agenda, Job
 from storage import InputError, PlaceError
 
@@ -106,4 +106,4 @@ def test_a_settled_error_is_another_attempt_or_the_end_of_the_shot():
     note = settle(agenda, agenda.ready(), InputError("cut short"))
     assert (note.event["reason"], note.event["again"]) == ("cut short", False)
     assert agenda.failed == {"a": "cut short"}
-    assert [waiting.key for waiting in agenda.waiting] == ["inpaint b"]
+    assert [waiting.key for waiting in agenda.waiting] == ["inpaint b v001"]

@@ -258,7 +258,7 @@ def test_a_superseded_attempt_writes_no_more_and_is_not_tried_again(unit, shot, 
     assert everything(tmp_path / "a") == before
     assert list(agenda.failed) == ["one"]
     assert agenda.failed["one"].endswith("a later attempt has taken over")
-    assert agenda.attempts["inpaint one"] == 1
+    assert agenda.attempts["inpaint one v001"] == 1
 
 
 def test_a_broken_shot_fails_by_name_and_the_others_finish(shot, tmp_path):

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 import pytest
 import ray
+from job_fakes import agenda_of
 
 from cluster import on_ray
 from cluster.backlog import ShotSpec
 from cluster.config import Config, load_config
-from cluster.plan import Agenda, Need, Note, plan
+from cluster.plan import Agenda, Note
 from cluster.serial import run_serial
 from storage import Archive, Version
 
@@ -60,8 +61,7 @@ def _config(*words: str) -> Config:
 
 def _agenda(shots: list[ShotSpec], archive: Path, config: Config) -> Agenda:
     Archive.open(str(archive), "a")
-    versions = {shot.name: "v001" for shot in shots}
-    return Agenda(plan(shots, versions, str(archive), config, Need(cpus=1)))
+    return agenda_of(archive, config, *shots)
 
 
 def _never() -> bool:
@@ -99,7 +99,7 @@ def test_a_killed_actor_is_replaced_and_the_result_is_that_of_an_unbroken_run(
     agenda = _agenda([shot], tmp_path / "broken", _config())
     killed = _kill_at_step(agenda, 3)
     assert killed == ["lost"]
-    assert agenda.attempts["inpaint shot"] == 2
+    assert agenda.attempts["inpaint shot v001"] == 2
     assert _same(_version(tmp_path / "unbroken", "shot"), _version(tmp_path / "broken", "shot"))
 
 

@@ -7,19 +7,30 @@ from job_fakes import job, quick
 
 from cluster.backlog import ShotSpec
 from cluster.config import ConfigError
-from cluster.plan import Agenda, Job, Need, fitted_part, plan, version_for
+from cluster.plan import Agenda, Intent, Job, Need, fitted_part, name_for, plan
+from inpaint.progressive import Scale
 
 NEED = Need(gpus=0.5, cpus=3, memory_bytes=7)
 
 
-def planned(*shots: ShotSpec) -> list[Job]:
-    return plan(shots, {shot.name: "v007" for shot in shots}, "/archive", quick(), NEED)
+WHOLE = (Scale(90, 160),)
+FINER = (Scale(90, 160), Scale(540, 960, 4, 6.0), Scale(2160, 3840, 1, 4.0))
+
+
+def planned(*shots: ShotSpec, scales: tuple[Scale, ...] = WHOLE) -> list[Job]:
+    masks = {shot.name: "m001" if shot.few else None for shot in shots}
+    intents = [Intent(shot, "v007", scales, {"seed": 0}, masks[shot.name]) for shot in shots]
+    return plan(intents, "/archive", quick(), NEED)
 
 
 def test_a_shot_is_brought_in_then_inpainted_then_delivered():
     ingest, inpaint, export = planned(ShotSpec("a", "a.mov", "alpha", export="/out.mov"))
-    assert [job.key for job in (ingest, inpaint, export)] == ["ingest a", "inpaint a", "export a"]
-    assert (ingest.after, inpaint.after, export.after) == (None, "ingest a", "inpaint a")
+    assert [job.key for job in (ingest, inpaint, export)] == [
+        "ingest a",
+        "inpaint a v007",
+        "export a v007",
+    ]
+    assert (ingest.after, inpaint.after, export.after) == (None, "ingest a", "inpaint a v007")
     assert {job.version for job in (ingest, inpaint, export)} == {"v007"}
 
 
@@ -37,9 +48,9 @@ def test_an_agenda_hands_out_a_job_once_what_it_waits_for_is_done():
     first, second = agenda.ready(), agenda.ready()
     assert (first.key, second.key, agenda.ready()) == ("ingest a", "ingest b", None)
     agenda.finish(second)
-    assert (agenda.ready().key, agenda.ready()) == ("inpaint b", None)
+    assert (agenda.ready().key, agenda.ready()) == ("inpaint b v007", None)
     agenda.finish(first)
-    assert agenda.ready().key == "inpaint a"
+    assert agenda.ready().key == "inpaint a v007"
     assert agenda.waiting == []
 
 
@@ -58,14 +69,41 @@ def test_a_job_put_back_is_the_next_and_its_attempts_are_counted():
     assert agenda.attempts == {"ingest a": 2}
 
 
+def test_the_scales_of_a_shot_follow_each_other_each_from_the_one_before():
+    jobs = planned(ShotSpec("a", "a.mov", "alpha"), scales=FINER)[1:]
+    assert [scale.version for scale in jobs] == ["v007.160x90", "v007.960x540", "v007"]
+    assert [scale.coarser for scale in jobs] == [None, "v007.160x90", "v007.960x540"]
+    assert [scale.part_of for scale in jobs] == ["v007", "v007", None]
+    assert [scale.after for scale in jobs[1:]] == [scale.key for scale in jobs[:-1]]
+
+
+def test_the_scales_of_different_shots_overlap():
+    shots = ShotSpec("a", "a.mov", "alpha"), ShotSpec("b", "b.mov", "alpha")
+    agenda = Agenda(planned(*shots, scales=FINER))
+    for ingest in (agenda.ready(), agenda.ready()):
+        agenda.finish(ingest)
+    first, second = agenda.ready(), agenda.ready()
+    assert {first.shot.name, second.shot.name} == {"a", "b"}
+    assert agenda.ready() is None
+    agenda.finish(first)
+    assert agenda.ready().version == "v007.960x540"
+
+
+def test_masks_are_made_before_they_are_used():
+    jobs = planned(ShotSpec("a", "a.mov", "alpha", few=True))
+    assert [job.kind for job in jobs] == ["ingest", "propagate", "inpaint"]
+    assert [job.masks for job in jobs] == [None, "m001", "m001"]
+    assert jobs[1].need == NEED
+
+
 def version(versions: dict, *words: str) -> str:
     config = quick(*words)
-    return version_for(config, fitted_part(config, "small"), versions)
+    return name_for(config.version, fitted_part(config, WHOLE), versions, "v")
 
 
 def made_by(*words: str) -> dict:
     """Return the attributes of a version that this configuration made."""
-    return {"config": fitted_part(quick(*words), "small")}
+    return {"config": fitted_part(quick(*words), WHOLE)}
 
 
 def test_the_first_version_is_the_first_number_and_a_new_one_the_next():
@@ -81,7 +119,7 @@ def test_the_same_configuration_goes_on_with_its_own_version():
 
 
 @pytest.mark.parametrize(
-    "word", ["seed=1", "fit.steps=5", "recipe=paper", "size=64x64", "validation_share=0.1"]
+    "word", ["seed=1", "fit.steps=5", "recipe=paper", "capacity=base", "validation_share=0.1"]
 )
 def test_whatever_the_result_depends_on_makes_a_new_version(word):
     assert version({"v001": made_by()}, word) == "v002"
@@ -94,9 +132,19 @@ def test_what_only_says_how_to_run_makes_no_new_version(word):
     assert version({"v001": made_by()}, word) == "v001"
 
 
-def test_another_capacity_makes_a_new_version():
-    config = quick()
-    assert version_for(config, fitted_part(config, "base"), {"v001": made_by()}) == "v002"
+@pytest.mark.parametrize("scales", [(Scale(45, 80),), FINER])
+def test_other_scales_make_a_new_version(scales):
+    fitted = fitted_part(quick(), scales)
+    assert name_for("auto", fitted, {"v001": made_by()}, "v") == "v002"
+
+
+def test_other_masks_make_a_new_version():
+    fitted = fitted_part(quick(), WHOLE, "m001")
+    assert name_for("auto", fitted, {"v001": made_by()}, "v") == "v002"
+
+
+def test_a_method_that_learns_nothing_depends_on_no_recipe():
+    assert version({"v001": made_by("method=telea")}, "method=telea", "seed=1") == "v001"
 
 
 def test_a_version_asked_for_is_taken_if_it_is_free_or_of_this_configuration():

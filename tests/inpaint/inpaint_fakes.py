@@ -7,8 +7,9 @@ from torch import Tensor
 
 from inpaint.checkpoint import dump
 from inpaint.clip import Clip
-from inpaint.internal import FitConfig, Report, begin, fit
+from inpaint.internal import Report, begin, examined, fit
 from inpaint.network import Capacity, Network, build
+from inpaint.recipes import FitConfig
 
 CPU = torch.device("cpu")
 COARSE = Capacity(cnum=8, two_stage=False, working_px=0)
@@ -42,7 +43,8 @@ def fitted(
     """Fit a network of one stage from the start: its checkpoint, and the entries of its curve."""
     network = build(COARSE, material.frames.shape[1], config.seed)
     state = begin(network, config, CPU)
-    reports = [report for report in fit(network, material, config, state, judge) if report.entry]
+    exam = None if judge is None else examined(material, judge)
+    reports = [report for report in fit(network, material, config, state, exam) if report.entry]
     return dump(network, state), reports
 
 
@@ -57,14 +59,18 @@ class Watched(Network):
         super().__init__(COARSE)
         self.hidden: list[Tensor] = []
 
-    def forward(self, picture: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, picture: Tensor, hidden: Tensor, prior: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         self.hidden.append(hidden)
-        return super().forward(picture, hidden)
+        return super().forward(picture, hidden, prior)
 
 
 class Echo(Watched):
     """Gives back what it is shown, hidden or not."""
 
-    def forward(self, picture: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, picture: Tensor, hidden: Tensor, prior: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         self.hidden.append(hidden)
         return (picture,)

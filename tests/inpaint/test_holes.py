@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inpaint_fakes import rectangles
 from torch import Tensor
 
-from inpaint.holes import rolled, shifted_holes, validation_hole
+from inpaint.holes import free_form, rolled, shifted_holes, validation_hole
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -60,6 +60,40 @@ def test_one_seed_draws_the_same_holes_and_the_next_draw_others() -> None:
     first, second = shifted_holes(hole, 8, random), shifted_holes(hole, 8, random)
     assert torch.equal(shifted_holes(hole, 8, seeded()), first)
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("size", [(32, 48), (64, 50)])
+def test_a_free_form_hole_covers_some_of_the_frame(size: tuple[int, int]) -> None:
+    holes = free_form(300, size, seeded())
+    shares = holes.float().mean(dim=(1, 2, 3))
+    assert holes.shape == (300, 1, *size)
+    assert holes.dtype == torch.bool
+    assert 0.12 < shares.mean() < 0.18
+    assert ((shares > 0.05) & (shares < 0.25)).float().mean() > 0.7
+    assert 0 < shares.min() < shares.max() < 0.6
+
+
+def test_free_form_holes_lie_anywhere_and_are_alike_at_every_size() -> None:
+    small, large = (free_form(300, size, seeded()) for size in ((32, 48), (64, 96)))
+    assert (small.float().mean(dim=0) > 0.02).all()
+    halved = torch.nn.functional.avg_pool2d(large.float(), 2)
+    assert (halved - small.float()).abs().mean() < 0.02
+
+
+def test_strokes_are_no_thinner_than_the_thinnest_brush() -> None:
+    known = ~free_form(60, (64, 64), seeded())
+    inside = torch.nn.functional.max_pool2d(known.float(), 3, 1, padding=1) == 0
+    opened = torch.nn.functional.max_pool2d(inside.float(), 3, 1, padding=1) > 0
+    assert inside.flatten(1).any(dim=1).all()
+    assert (opened == ~known).float().mean() > 0.99
+
+
+def test_one_seed_draws_the_same_strokes_and_the_next_draw_others() -> None:
+    random = seeded()
+    first, second = free_form(3, (40, 50), random), free_form(3, (40, 50), random)
+    assert torch.equal(free_form(3, (40, 50), seeded()), first)
+    assert not torch.equal(first, second)
+    assert len(first.unique(dim=0)) == 3
 
 
 @pytest.mark.parametrize("seed", range(5))

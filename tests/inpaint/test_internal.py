@@ -17,19 +17,19 @@ from inpaint.clip import Clip, load
 from inpaint.fill import fill
 from inpaint.holes import validation_hole
 from inpaint.internal import (
-    RECIPES,
-    FitConfig,
+    Exam,
     Report,
-    State,
     begin,
+    examined,
     fit,
     judged_frames,
-    learning_rate,
     validate,
 )
 from inpaint.metrics import psnr
 from inpaint.network import Network, build
 from inpaint.precision import Precision
+from inpaint.recipes import RECIPES, FitConfig, learning_rate
+from inpaint.step import State
 from inpaint.tone import Tone
 
 SHORT = FitConfig(steps=6, batch=2, learning_rate=1e-3, report_every=1)
@@ -38,6 +38,12 @@ SHORT = FitConfig(steps=6, batch=2, learning_rate=1e-3, report_every=1)
 def begun(config: FitConfig, seed: int = 0, refined: bool = False) -> tuple[Network, State]:
     network = build(REFINED if refined else COARSE, seed=seed)
     return network, begin(network, config, CPU)
+
+
+def exam(material: Clip, judge: Tensor) -> Exam:
+    found = examined(material, judge)
+    assert found is not None
+    return found
 
 
 def changed(material: Clip, where: Tensor) -> Clip:
@@ -174,7 +180,7 @@ def test_validation_agrees_with_filling_the_validation_hole() -> None:
         for t in range(len(material))
         if judge[t].any()
     ]
-    found = validate(network, material, judge, state)
+    found = validate(network, exam(material, judge), state)
     assert found == pytest.approx(sum(scores) / len(scores), abs=1e-4)
     assert network.training
 
@@ -182,14 +188,13 @@ def test_validation_agrees_with_filling_the_validation_hole() -> None:
 def test_validation_hides_all_that_the_fit_hides() -> None:
     judge = validation_hole(clip().hole, 0.05, seed=0)
     material, network = clip().hiding(judge), Watched()
-    validate(network, material, judge, begin(network, SHORT, CPU))
+    validate(network, exam(material, judge), begin(network, SHORT, CPU))
     unknown = material.unknown[judged_frames(judge)]
     assert torch.equal(torch.cat(network.hidden), unknown.float())
 
 
-def test_an_empty_validation_hole_has_no_figure() -> None:
-    network, state = begun(SHORT)
-    assert validate(network, clip(), torch.zeros_like(clip().hole), state) is None
+def test_an_empty_validation_hole_makes_no_exam() -> None:
+    assert examined(clip(), torch.zeros_like(clip().hole)) is None
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 100])

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from inpaint.metrics import Average, average, psnr, ssim, ssim_map
+from inpaint.metrics import (
+    Average,
+    average,
+    fine_detail,
+    psnr,
+    rank_correlation,
+    sharpness,
+    ssim,
+    ssim_map,
+)
 
 
 def pictures(count: int = 2, height: int = 24, width: int = 31, seed: int = 0) -> Tensor:
@@ -99,3 +109,83 @@ def test_a_picture_smaller_than_the_window_has_no_ssim() -> None:
 def test_pictures_of_different_size_are_refused() -> None:
     with pytest.raises(ValueError, match="one shape"):
         psnr(pictures(), pictures(height=23))
+
+
+def noise(blur_px: float = 0, height: int = 120, width: int = 160) -> Tensor:
+    """White noise, blurred: `(2, 1, H, W)`."""
+    planes = np.random.default_rng(0).random((2, height, width)).astype(np.float32)
+    if blur_px:
+        planes = np.stack([cv2.GaussianBlur(plane, (0, 0), blur_px) for plane in planes])
+    return torch.from_numpy(planes)[:, None]
+
+
+def middle(top: int = 36, bottom: int = 84) -> Tensor:
+    hole = torch.zeros((2, 1, 120, 160), dtype=torch.bool)
+    hole[..., top:bottom, 50:110] = True
+    return hole
+
+
+@pytest.mark.parametrize("blur_px", [0, 0.7, 1.5])
+def test_the_same_texture_inside_and_around_is_as_sharp(blur_px: float) -> None:
+    texture = noise(blur_px)
+    assert (sharpness(texture, middle()) - 1).abs().max() < 0.2
+    assert torch.allclose(sharpness(texture, middle(), texture), torch.ones(2).double())
+
+
+def test_a_blurred_fill_is_far_less_sharp() -> None:
+    filled = torch.where(middle(), noise(1.5), noise(0.5))
+    assert sharpness(filled, middle()).max() < 0.05
+    assert sharpness(filled, middle(), noise(0.5)).max() < 0.05
+
+
+def test_against_the_truth_contrast_and_content_cancel() -> None:
+    truth = torch.where(middle(), noise() * 0.1, noise())
+    assert sharpness(truth, middle()).max() < 0.02
+    assert torch.allclose(sharpness(truth, middle(), truth), torch.ones(2).double())
+
+
+def test_the_seam_of_a_hole_is_not_taken_for_detail() -> None:
+    y, x = np.mgrid[-60:60, -80:80]
+    hole = torch.from_numpy(np.hypot(y, x) < 20).expand(2, 1, 120, 160)
+    flat = torch.where(hole, 0.9, noise(0.7) * 0.2)
+    assert sharpness(flat, hole, noise(0.7)).max() < 0.02
+
+
+def test_fine_detail_of_white_noise_is_its_share_of_the_variance() -> None:
+    everywhere = torch.ones((2, 1, 120, 160), dtype=torch.bool)
+    axis = np.fft.fftfreq(16)
+    share = (np.hypot(axis[:, None], axis) >= 0.25).mean()
+    expected = torch.full((2,), share / 12).double()
+    assert torch.allclose(fine_detail(noise(), everywhere), expected, rtol=0.03)
+
+
+def test_a_slope_has_no_fine_detail() -> None:
+    slope = torch.linspace(0, 1, 160).expand(2, 3, 120, 160)
+    assert fine_detail(slope, middle()).max() < 1e-6
+
+
+def test_a_hole_too_small_for_a_block_has_no_sharpness() -> None:
+    assert sharpness(noise(), middle(60, 68)).isnan().all()
+    assert sharpness(noise()[..., :9], middle()[..., :9]).isnan().all()
+    with pytest.raises(ValueError, match="mask"):
+        sharpness(noise(), middle()[..., 1:])
+
+
+def test_rankings_that_agree_correlate_fully_and_reversed_ones_negatively() -> None:
+    assert rank_correlation([1, 2, 3, 4], [1, 4, 9, 16]) == pytest.approx(1)
+    assert rank_correlation([1, 2, 3, 4], [0, -1, -2, -9]) == pytest.approx(-1)
+    assert rank_correlation([1, math.nan, 2, 3], [5, 1, 6, 7]) == pytest.approx(1)
+
+
+def test_equal_figures_share_their_mean_rank() -> None:
+    by_hand = np.corrcoef([1, 2.5, 2.5, 4], [1, 3, 2, 4])[0, 1]
+    assert rank_correlation([1, 2, 2, 3], [1, 3, 2, 4]) == pytest.approx(by_hand)
+
+
+def test_too_few_or_constant_figures_have_no_rank_correlation() -> None:
+    assert rank_correlation([1, 2], [1, 2]) is None
+    assert rank_correlation([], []) is None
+    assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
+    assert rank_correlation([1, 2, math.inf], [1, 2, 3]) is None
+    with pytest.raises(ValueError, match="3 and 2"):
+        rank_correlation([1, 2, 3], [1, 2])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 
+from storage.mask_versions import MaskVersion
+from storage.shots import Shot
 from storage.sources import Frame, SourceInfo
 
 
@@ -58,10 +60,18 @@ class ArraySource:
 
 
 class ArrayMask:
-    """Holes out of an array `(T, H, W)`."""
+    """Holes out of an array `(T, H, W)`; of `few` masks, the frames that were given one."""
 
-    def __init__(self, holes: np.ndarray, first_number: int = 0, *, stamp: str = "") -> None:
+    def __init__(
+        self,
+        holes: np.ndarray,
+        first_number: int = 0,
+        *,
+        stamp: str = "",
+        few: Sequence[int] = (),
+    ) -> None:
         self.holes, self.first_number, self.stamp = holes, first_number, stamp
+        self.few = list(few)
 
     def frames(
         self, first: int | None = None, last: int | None = None
@@ -70,11 +80,22 @@ class ArrayMask:
             if (first is None or number >= first) and (last is None or number <= last):
                 yield number, hole
 
+    def given(self, first: int | None = None, last: int | None = None) -> list[int]:
+        return self.few
+
     def check(self, first: int | None = None, last: int | None = None) -> None:
         pass
 
     def fingerprint(self) -> str:
         return self.stamp or hashlib.sha256(self.holes.tobytes()).hexdigest()
+
+
+def drawn(shot: Shot, name: str = "drawn", holes: np.ndarray | None = None) -> MaskVersion:
+    """A finished mask version; by default its holes lie where the shot's do not."""
+    masks = shot.create_mask_version(name, {"steps": 7})
+    for t in range(len(shot)):
+        masks.write(t, ~np.asarray(shot.hole[t]) if holes is None else holes[t])
+    return masks
 
 
 def noise(*shape: int, dtype: str = "uint8", seed: int = 0) -> np.ndarray:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from storage_fakes import noise, square
+from storage_fakes import drawn, noise, square
 
 from storage.__main__ import main
 from storage.archive import Archive
@@ -65,6 +65,24 @@ def test_a_range_a_mask_setting_and_a_rate_are_taken(clip, run):
     assert (shot.info.fps.numerator, shot.info.fps.denominator) == (24000, 1001)
 
 
+def test_a_mask_of_one_frame_is_taken_and_its_versions_come_out(clip, run):
+    assert run("ingest work one plate --mask mask/mask.002.png --few")[0] == 0
+    shot = Archive.open(str(clip / "work"), "a").shot("one")
+    np.testing.assert_array_equal(shot.hole[1], square(3, 20, 30)[1])
+    assert not shot.hole[2].any()
+    drawn(shot, holes=square(3, 20, 30))
+    _, out, _ = run("ls work")
+    line = "one: 3 frames 30×20×3 uint8, mask for frame 2 only\n"
+    assert out == line + "  masks drawn: 3 of 3 frames\n"
+    assert run("export work one roto --masks drawn")[:2] == (0, "roto: written 3 frames\n")
+    assert run("export work one own --what mask --original")[0] == 0
+    for name, holes in (("roto", square(3, 20, 30)), ("own", shot.hole[:])):
+        pixels = [frame.pixels[..., 0] for frame in open_source(str(clip / name)).frames()]
+        np.testing.assert_array_equal(pixels, 255 * holes)
+    assert run("rm work one --masks drawn")[0] == 0
+    assert run("ls work")[1] == line
+
+
 def test_shots_and_versions_are_removed_by_name(clip, run):
     run("ingest work one plate --mask mask")
     fill(clip)
@@ -83,6 +101,7 @@ def test_shots_and_versions_are_removed_by_name(clip, run):
         "ingest work a/b plate",
         "ingest plate one plate",
         "ingest work one plate --range 7-9",
+        "ingest work one plate --mask alpha --few",
     ],
 )
 def test_a_users_mistake_is_one_line_and_status_2(run, line):

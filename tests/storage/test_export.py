@@ -4,7 +4,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from storage_fakes import ArrayMask, noise, square
+from storage_fakes import ArrayMask, drawn, noise, square
 
 from storage.export import export
 from storage.ingest import ingest
@@ -51,9 +51,9 @@ def shot_of(archive, path, holes, name="shot"):
     return archive.shot(name)
 
 
-def filled(shot, name="one", seed=9):
+def filled(shot, name="one", seed=9, attrs=None):
     """A finished version whose fill is noise."""
-    version = shot.create_version(name)
+    version = shot.create_version(name, attrs)
     for t in range(len(shot)):
         fill = noise(*shot.frames.shape[1:], dtype=shot.info.dtype, seed=seed)
         version.write(t, fill, np.full(fill.shape[:2], 77, np.uint8))
@@ -190,6 +190,66 @@ def test_the_confidence_is_full_outside_the_hole(archive, movie, tmp_path):
         list(export(version.shot, "one", tmp_path / target, what="confidence"))
         back = pixels_of(tmp_path / target)
         np.testing.assert_array_equal(back[..., 0], np.where(holes, 77, 255))
+
+
+def test_a_sequence_changes_only_in_the_hole_of_its_mask_version(archive, sequence, tmp_path):
+    pixels, holes = noise(2, 20, 30, 3), square(2, 20, 30)
+    holes[0, 5:9, 5:9] = True
+    shot = shot_of(archive, sequence(pixels), ~holes)
+    version = filled(shot, attrs={"mask": drawn(shot).name})
+    list(export(shot, "one", tmp_path / "out"))
+    back = pixels_of(tmp_path / "out")
+    np.testing.assert_array_equal(back, results_of(version))
+    np.testing.assert_array_equal(back[~holes], pixels[~holes])
+    assert (back[holes] != pixels[holes]).any(axis=-1).mean() > 0.99
+    list(export(shot, "one", tmp_path / "fill", what="fill"))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "fill")[..., 3], 255 * holes)
+    list(export(shot, "one", tmp_path / "sure", what="confidence"))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "sure")[..., 0], np.where(holes, 77, 255))
+
+
+def test_a_movie_changes_only_in_the_hole_of_its_mask_version(archive, movie, tmp_path):
+    holes = square(6, 48, 64)
+    shot = shot_of(archive, movie, None)
+    version = filled(shot, attrs={"mask": drawn(shot, holes=holes).name})
+    list(export(version.shot, "one", tmp_path / "out.mkv"))
+    source, result = (planes_of(path) for path in (movie, tmp_path / "out.mkv"))
+    luma, chroma = holes, holes.reshape(6, 24, 2, 32, 2).any((2, 4))
+    for plane, hole in zip(range(3), (luma, chroma, chroma), strict=True):
+        np.testing.assert_array_equal(result[plane][~hole], source[plane][~hole])
+        assert (result[plane][hole] != source[plane][hole]).any()
+
+
+@pytest.mark.parametrize("target", ["out", "out.mkv", "roto.####.tif"])
+def test_a_mask_is_white_in_the_hole_and_comes_back_as_it_was(archive, movie, tmp_path, target):
+    holes = square(6, 48, 64)
+    shot = shot_of(archive, movie, ~holes)
+    filled(shot, attrs={"mask": drawn(shot).name}), filled(shot, "two")
+    wanted = {"mine": holes, "of-one": holes, "of-two": ~holes, "own": ~holes}
+    for name, version, masks in (
+        ("mine", None, "drawn"),
+        ("of-one", "one", None),
+        ("of-two", "two", None),
+        ("own", None, None),
+    ):
+        place = tmp_path / name / target
+        place.parent.mkdir()
+        list(export(shot, version, place, what="mask", masks=masks))
+        written = place if target == "out" or place.exists() else place.parent
+        np.testing.assert_array_equal(pixels_of(written)[..., 0], 255 * wanted[name])
+        found = open_mask(str(written), open_source(movie)).frames()
+        np.testing.assert_array_equal([hole for _, hole in found], wanted[name])
+
+
+def test_of_a_mask_version_only_a_finished_mask_is_exported(archive, movie, tmp_path):
+    shot = shot_of(archive, movie, None)
+    drawn(shot), filled(shot)
+    shot.create_mask_version("begun").write(0, square(6, 48, 64)[1])
+    with pytest.raises(InputError, match="begun: 1 of 6 frames are done, frame 1 is the first"):
+        list(export(shot, None, tmp_path / "out", what="mask", masks="begun"))
+    for version, what in ((None, "result"), ("one", "mask")):
+        with pytest.raises(InputError, match="a mask version has nothing but a mask to export"):
+            list(export(shot, version, tmp_path / "out", what=what, masks="drawn"))
 
 
 def test_an_existing_target_is_refused_unless_it_shall_be_replaced(archive, sequence, tmp_path):

@@ -56,6 +56,22 @@ def test_a_count_that_was_promised_too_high_is_corrected(archive):
     assert archive.shot("shot").frames.shape[0] == 5
 
 
+def test_the_frames_that_a_mask_was_given_for_are_kept(archive):
+    source, holes = ArraySource(noise(4, 12, 16, 3), 100), square(4, 12, 16)
+    list(ingest(archive, "few", source, ArrayMask(holes, 100, few=[102]), first=101))
+    list(ingest(archive, "every", source, ArrayMask(holes, 100, few=[101, 102, 103]), first=101))
+    list(ingest(archive, "usual", source, ArrayMask(holes, 100)))
+    given = [archive.shot(name).given for name in ("few", "every", "usual")]
+    assert given == [[1], None, None]
+
+
+def test_masks_given_for_other_frames_are_another_mask_though_the_holes_are_alike(archive):
+    source, holes = ArraySource(noise(3, 12, 16, 3)), square(3, 12, 16)
+    list(ingest(archive, "shot", source, ArrayMask(holes, stamp="all")))
+    with pytest.raises(InputError, match="its mask or the mask's settings changed"):
+        list(ingest(archive, "shot", source, ArrayMask(holes, stamp="few", few=[1, 2])))
+
+
 @pytest.mark.usefixtures("single_frames")
 def test_an_ingest_that_was_stopped_goes_on_where_it_stopped(archive):
     pixels, holes = noise(6, 12, 16, 3), square(6, 12, 16)

@@ -83,6 +83,64 @@ def test_one_image_serves_every_frame(tmp_path: Path, plates: Source) -> None:
     assert all(np.array_equal(hole, shape_at(3)) for _, hole in found)
 
 
+@pytest.mark.parametrize(("name", "number"), [("roto.0103.png", 103), ("roto.png", 101)])
+def test_one_image_of_a_few_is_that_of_its_frame(
+    tmp_path: Path, plates: Source, name: str, number: int
+) -> None:
+    write_image(tmp_path / name, np.where(shape_at(3)[..., None], 255, 0).astype(np.uint8))
+    mask = open_mask(str(tmp_path / name), plates, few=True)
+    mask.check(101, 104)
+    assert mask.given(101, 104) == [number]
+    found = dict(mask.frames(101, 104))
+    assert list(found) == [101, 102, 103, 104]
+    assert [n for n in found if found[n].any()] == [number]
+    assert np.array_equal(found[number], shape_at(3))
+
+
+@pytest.mark.parametrize("pattern", ["", "m.%04d.png", "m.*.png"])
+def test_a_few_masks_may_leave_frames_out(tmp_path: Path, plates: Source, pattern: str) -> None:
+    folder = write_masks(tmp_path / "masks", [98, 101, 104])
+    mask = open_mask(f"{folder}/{pattern}".rstrip("/"), plates, few=True)
+    assert mask.given() == [101, 104]
+    found = dict(mask.frames())
+    assert list(found) == list(range(100, 106))
+    for number, hole in found.items():
+        wanted = shape_at(number % 16) if number in (101, 104) else np.zeros_like(hole)
+        assert np.array_equal(hole, wanted)
+
+
+def test_a_movie_of_a_few_masks_is_matched_by_frame_number(tmp_path: Path) -> None:
+    source = open_source(write_masks(tmp_path / "plates", list(range(8))))
+    info = SourceInfo("sequence", "m", HEIGHT, WIDTH, 1, "uint8", 8, fps=Fraction(24))
+    with MovieWriter(tmp_path / "m.mkv", info) as writer:
+        for t in range(3):
+            writer.write(np.where(shape_at(t)[..., None], 255, 0).astype(np.uint8))
+    mask = open_mask(str(tmp_path / "m.mkv"), source, few=True)
+    assert mask.given(1, 6) == [1, 2]
+    assert [number for number, hole in mask.frames(1, 6) if hole.any()] == [1, 2]
+
+
+def test_a_few_masks_of_no_frame_are_refused(tmp_path: Path, plates: Source) -> None:
+    mask = open_mask(write_masks(tmp_path / "masks", [0, 3]), plates, few=True)
+    for look in (mask.check, mask.given, lambda: list(mask.frames())):
+        with pytest.raises(InputError, match="numbers 0 to 3, none of them is a frame from 100 to"):
+            look()
+
+
+def test_a_few_masks_may_not_all_be_empty(tmp_path: Path, plates: Source) -> None:
+    folder = Path(write_masks(tmp_path / "masks", [101, 104]))
+    write_image(folder / "m.0101.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    assert len(list(open_mask(str(folder), plates, few=True).frames())) == 6
+    write_image(folder / "m.0104.png", np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    with pytest.raises(InputError, match="masks: no hole in any mask"):
+        list(open_mask(str(folder), plates, few=True).frames())
+
+
+def test_a_gap_is_refused_where_every_frame_needs_its_mask(tmp_path: Path, plates: Source) -> None:
+    with pytest.raises(InputError, match="frame 102 is missing"):
+        open_mask(write_masks(tmp_path / "masks", [101, 104]), plates)
+
+
 def test_the_plates_own_alpha_is_a_mask(plates: Source) -> None:
     for number, hole in open_mask("alpha", plates).frames():
         assert np.array_equal(hole, shape_at(number % 16))
@@ -94,6 +152,11 @@ def test_alpha_is_refused_where_there_is_none(tmp_path: Path) -> None:
     source = open_source(write_masks(tmp_path / "plates", [1]))
     with pytest.raises(InputError, match="has no alpha to take the mask from"):
         open_mask("alpha", source)
+
+
+def test_alpha_is_never_a_mask_of_a_few_frames(plates: Source) -> None:
+    with pytest.raises(InputError, match="its alpha is a mask of every frame"):
+        open_mask("alpha", plates, few=True)
 
 
 def test_a_mask_movie_is_cut_at_half_because_it_rings(tmp_path: Path, plates: Source) -> None:
@@ -164,8 +227,9 @@ def test_an_impossible_setting_is_refused(plates: Source, setting: dict[str, flo
 
 def test_another_setting_is_another_fingerprint(tmp_path: Path, plates: Source) -> None:
     spec = write_masks(tmp_path / "masks", list(range(100, 106)))
-    prints = {open_mask(spec, plates, grow_px=grow).fingerprint() for grow in (0, 1, 1)}
-    assert len(prints) == 2
+    settings = ({}, {"grow_px": 1}, {"grow_px": 1}, {"few": True})
+    prints = {open_mask(spec, plates, **setting).fingerprint() for setting in settings}
+    assert len(prints) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,180 @@
+"""A fit inside a job: resumed from its last good checkpoint, saved every so often, fenced.
+
+An attempt at a version numbers itself there, and writes only while no later attempt has taken
+over: an actor thought dead that comes back stops.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from inpaint import checkpoint
+from inpaint.internal import Report
+from inpaint.step import State
+from storage import Version
+from storage.mask_versions import MaskVersion
+
+Event = dict[str, Any]
+Stop = Callable[[], bool]
+KEPT_CHECKPOINTS = 2
+
+
+class Superseded(Exception):
+    """A later attempt has taken the version over; this one may write no more."""
+
+
+@dataclass
+class Work:
+    """One attempt at a version; it writes only while no later attempt has taken over."""
+
+    version: Version | MaskVersion
+    attempt: int
+
+    @classmethod
+    def claim(cls, version: Version | MaskVersion) -> Work:
+        """Number this attempt."""
+        attempt = int(version.attrs.get("attempt", 0)) + 1
+        version.update(attempt=attempt, error=None)
+        return cls(version, attempt)
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        return self.version.attrs
+
+    def update(self, **attributes: Any) -> None:
+        self.check()
+        self.version.update(**attributes)
+
+    def check(self) -> None:
+        if self.version.attrs.get("attempt") != self.attempt:
+            raise Superseded(f"{self.version.url}: a later attempt has taken over")
+
+
+@dataclass
+class Fitting:
+    """A fit in progress and what is kept of it: checkpoints and the curve beside the version.
+
+    Attributes:
+        steps: of the whole fit.
+        seconds: spent before this attempt.
+    """
+
+    work: Work
+    network: torch.nn.Module
+    state: State
+    steps: int
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    damaged: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    began_at: float = 0.0
+    saved_at: float = 0.0
+
+    @classmethod
+    def resume(cls, work: Work, network: torch.nn.Module, state: State, steps: int) -> Fitting:
+        """Put network and state where the last good checkpoint left them."""
+        fitting = cls(work, network, state, steps)
+        for name in reversed(_checkpoints(work)):
+            try:
+                checkpoint.restore(work.version.files.read(name) or b"", network, state)
+                break
+            except checkpoint.DamagedCheckpoint as error:
+                fitting.damaged[name] = str(error)
+        stored = json.loads(work.version.files.read("curve.json") or b"[]")
+        fitting.curve = [entry for entry in stored if entry["step"] <= state.step]
+        fitting.seconds = fitting.curve[-1]["seconds"] if fitting.curve else 0.0
+        return fitting
+
+    def run(
+        self, reports: Iterator[Report], save_every_s: float, stop: Stop
+    ) -> Generator[Event, None, bool]:
+        """Follow a fit to its end; return False where it was asked to stop, and saved itself."""
+        yield from self._start()
+        for report in reports:
+            yield self._note(report)
+            if stop():
+                self._save()
+                yield {"kind": "stopped"}
+                return False
+            if time.monotonic() - self.saved_at >= save_every_s:
+                self._save()
+        self._save()
+        return True
+
+    @property
+    def last_psnr(self) -> float | None:
+        """The last figure at the validation hole, in dB."""
+        scores = [e["validation_psnr"] for e in self.curve if e["validation_psnr"] is not None]
+        return scores[-1] if scores else None
+
+    def fitted_s(self) -> float:
+        return self.seconds + time.monotonic() - self.began_at
+
+    def _start(self) -> Iterator[Event]:
+        self.work.update(
+            status="fitting",
+            step=self.state.step,
+            steps=self.steps,
+            device=_device_name(self.state.device),
+        )
+        self.began_at = self.saved_at = time.monotonic()
+        for name, reason in self.damaged.items():
+            text = f"{name} is damaged, the one before is used ({reason})"
+            yield {"kind": "log", "text": text}
+        if self.state.step:
+            yield {"kind": "log", "text": f"goes on from step {self.state.step}"}
+
+    def _note(self, report: Report) -> Event:
+        """Add a report to the curve; return it as an event."""
+        if report.entry:
+            self.curve.append(
+                {
+                    "step": report.step,
+                    "loss": report.loss,
+                    "learning_rate": report.learning_rate,
+                    "validation_psnr": report.validation_psnr,
+                    "seconds": round(self.fitted_s(), 3),
+                }
+            )
+        return {
+            "kind": "progress",
+            "unit": "steps",
+            "done": report.step,
+            "total": self.steps,
+            "loss": report.loss,
+            "learning_rate": report.learning_rate,
+            "rate": report.steps_per_s,
+            "validation_psnr": report.validation_psnr,
+            "entry": report.entry,
+        }
+
+    def _save(self) -> None:
+        """Write checkpoint and curve; keep the last few checkpoints, and none that is damaged."""
+        self.work.check()
+        files = self.work.version.files
+        files.write("curve.json", json.dumps(self.curve).encode())
+        name = f"checkpoint-{self.state.step:08d}.pt"
+        good = [found for found in _checkpoints(self.work) if found not in self.damaged]
+        if name not in good:
+            files.write(name, checkpoint.dump(self.network, self.state))
+            good.append(name)
+        for old in {*good[:-KEPT_CHECKPOINTS], *self.damaged} - {name}:
+            files.remove(old)
+        self.damaged.clear()
+        self.work.update(step=self.state.step)
+        self.saved_at = time.monotonic()
+
+
+def _checkpoints(work: Work) -> list[str]:
+    return sorted(name for name in work.version.files.names() if name.startswith("checkpoint-"))
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"

@@ -1,0 +1,316 @@
+"""From the object's mask on a few frames to its mask on all: learnt from those frames alone.
+
+    for report in fit(network, clip, given, config, state):
+        ...  # as in `internal`
+    for t, mask in predict(network, clip, given, config, state.accelerator):
+        ...  # the hole of frame t
+
+Source: IIVI (Ouyang et al., ICCV 2021), "video mask propagation". Shapes: `T C H W`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor
+
+from inpaint.clip import Clip
+from inpaint.flow import flow, warped
+from inpaint.internal import PULSE_S, Report
+from inpaint.pasting import Known, Sample, known, rolled_onto_itself, scenes
+from inpaint.precision import Precision, accelerator
+from inpaint.recipes import FitConfig, learning_rate
+from inpaint.segmentation import Segmenter
+from inpaint.step import State
+
+
+@dataclass(frozen=True)
+class PropagateConfig:
+    """How to learn an object, and how to look for it.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: samples a step.
+        learning_rate: of Adam.
+        schedule: `constant`, or `cosine`: from the full rate down to a fiftieth of it.
+        warmup_steps: the rate rises linearly over these first steps.
+        alpha: what calling background object costs, where the reverse costs 1.
+        samples: `rolled`: pasted onto its own frame; `scenes`: moved, changed and partly hidden.
+        crop: share of the frame's sides that a sample of `scenes` shows.
+        unguided: share of the samples without a guess of where the object is. With 1 each frame
+            is looked at alone; otherwise from frame to frame, starting at the given ones.
+        threshold: probability from which a pixel is the object's.
+        reach: how far from its guess the object is looked for, in roots of its area; further for
+            each frame in which it was not found.
+        report_every: steps between entries of the loss curve.
+        seed: of everything random.
+        precision: of the network's arithmetic.
+    """
+
+    steps: int = 8_000
+    batch: int = 6
+    learning_rate: float = 1e-4
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    alpha: float = 0.8
+    samples: Literal["rolled", "scenes"] = "rolled"
+    crop: float = 1.0
+    unguided: float = 1.0
+    threshold: float = 0.5
+    reach: float = 0.15
+    report_every: int = 50
+    seed: int = 0
+    precision: Precision = "auto"
+
+
+RECIPES = {
+    # The authors' (IIVI and its code).
+    "paper": PropagateConfig(),
+    "fast": PropagateConfig(
+        steps=1_000,
+        batch=4,
+        learning_rate=2e-3,
+        schedule="cosine",
+        warmup_steps=50,
+        samples="scenes",
+        crop=0.5,
+        unguided=0.2,
+    ),
+}
+
+
+def begin(network: Segmenter, config: PropagateConfig, device: torch.device) -> State:
+    """Return the state before the first step, and move the network to the device."""
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+    random = torch.Generator(device).manual_seed(config.seed)
+    accelerate = accelerator(config.precision, device)
+    accelerate.prepare(network)
+    return State(0, accelerate.prepare(optimizer), random, accelerate)
+
+
+def fit(
+    network: Segmenter, clip: Clip, given: Sequence[int], config: PropagateConfig, state: State
+) -> Iterator[Report]:
+    """Train the network to find the object of the given frames; pause with a report every so often.
+
+    Goes on from `state.step`; state and network may be saved whenever it pauses. The result does
+    not depend on where it pauses or is resumed.
+
+    Args:
+        clip: on the state's device.
+        given: the frames whose hole is the object's mask; no other frame's hole is looked at.
+
+    Raises:
+        ValueError: no frame is given, or one without a hole.
+        FloatingPointError: the loss is not a number.
+    """
+    material = known(clip, checked(clip, given))
+    network.train()
+    total, counted = torch.zeros((), device=state.device), 0
+    started, first, paused = time.monotonic(), state.step, time.monotonic()
+    while state.step < config.steps:
+        rate = learning_rate(state.step, _schedule(config))
+        total += _step(network, material, config, state, rate)
+        counted += 1
+        entry = state.step % config.report_every == 0 or state.step == config.steps
+        if not entry and time.monotonic() - paused < PULSE_S:
+            continue
+        loss = float(total) / counted  # waits for the device
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} at step {state.step}")
+        paused = time.monotonic()
+        yield Report(state.step, loss, rate, (state.step - first) / (paused - started), entry)
+        if entry:
+            total, counted = torch.zeros_like(total), 0
+
+
+def predict(
+    network: Segmenter,
+    clip: Clip,
+    given: Sequence[int],
+    config: PropagateConfig,
+    accelerator: Accelerator,
+    start: int = 0,
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield each frame's number and mask, `(1, H, W)` bool, in order from frame `start` on.
+
+    A given frame has its own mask. With guesses, a mask follows from the
+    one before, so that a later `start` does again what lies between it and a given frame: the
+    masks are the same, for the time of one forward pass a frame.
+    """
+    network.eval()
+    for chain in chains(len(clip), checked(clip, given)):
+        if max(chain) < start:
+            continue
+        found = _follow(network, clip, chain, config, accelerator)
+        for t, mask in found if chain[0] <= chain[-1] else reversed(list(found)):
+            if t >= start:
+                yield t, mask
+
+
+def chains(count: int, given: Sequence[int]) -> list[range]:
+    """Divide the frames among the given ones, each to the nearest: from there on, step by step.
+
+    Every chain starts at a given frame; those that go back give it away to the one that goes on.
+    """
+    middles = [0, *((a + b) // 2 + 1 for a, b in pairwise(given)), count]
+    found = []
+    for t, (first, end) in zip(given, pairwise(middles), strict=True):
+        found += [range(t, first - 1, -1)] if first < t else []
+        found += [range(t, end)]
+    return found
+
+
+@dataclass(frozen=True)
+class Region:
+    """How well masks agree, frame by frame: `(N,)` in [0, 1], NaN where there is nothing to find.
+
+    Attributes:
+        jaccard: intersection over union (J of Perazzi et al., DAVIS, CVPR 2016).
+        recall: share of the object that was found.
+        precision: share of what was found that is the object; 0 where nothing was.
+    """
+
+    jaccard: Tensor
+    recall: Tensor
+    precision: Tensor
+
+
+def region(predicted: Tensor, true: Tensor) -> Region:
+    """Compare masks `(N, 1, H, W)` bool; `metrics.average` skips and counts the empty ones."""
+    both, found, wanted = (
+        mask.sum(dim=(1, 2, 3)).double() for mask in (predicted & true, predicted, true)
+    )
+    absent = wanted == 0
+    scores = (both / (found + wanted - both), both / wanted, both / found.clamp(min=1))
+    return Region(*(score.masked_fill(absent, math.nan) for score in scores))
+
+
+def checked(clip: Clip, given: Sequence[int]) -> list[int]:
+    """Return the given frames in order.
+
+    Raises:
+        ValueError: there is none, one is not of the clip, or one has no mask.
+    """
+    if not given:
+        raise ValueError("no frame is given; name one whose mask shows the object")
+    for t in given:
+        if not 0 <= t < len(clip):
+            raise ValueError(f"frame {t} is given, but the clip has frames 0 to {len(clip) - 1}")
+        if not clip.hole[t].any():
+            raise ValueError(f"frame {t} is given, but its mask is empty: nothing to look for")
+    return sorted(set(given))
+
+
+def _step(
+    network: Segmenter, material: Known, config: PropagateConfig, state: State, rate: float
+) -> Tensor:
+    """One step: paste, look for it, compare, learn. Returns the loss, still on the device."""
+    sample = _samples(material, config, state.random)
+    with state.accelerator.autocast():
+        logit = network(sample.picture, sample.guess)
+    loss = weighted_entropy(logit.float(), sample.object, sample.weight, config.alpha)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.optimizer.zero_grad()
+    state.accelerator.backward(loss)
+    state.optimizer.step()
+    state.step += 1
+    return loss.detach()
+
+
+def weighted_entropy(logit: Tensor, object: Tensor, weight: Tensor, alpha: float) -> Tensor:
+    """Return the mean cross-entropy, where calling background object costs `alpha`.
+
+    `−(y log ỹ + α (1 − y) log(1 − ỹ))`, `(B, 1, H, W)` each, over the pixels that have a weight.
+
+    Source: IIVI, section 3.5, `L_we`. Deviation: a mean, not a sum.
+    """
+    missed = object * F.softplus(-logit)
+    invented = alpha * (1 - object) * F.softplus(logit)
+    return ((missed + invented) * weight).sum() / weight.sum().clamp(min=1)
+
+
+def _samples(material: Known, config: PropagateConfig, random: torch.Generator) -> Sample:
+    if config.samples == "rolled":
+        return rolled_onto_itself(material, config.batch, random)
+    height, width = (round(side * config.crop) for side in material.picture.shape[-2:])
+    return scenes(material, config.batch, (height, width), config.unguided, random)
+
+
+def _follow(
+    network: Segmenter,
+    clip: Clip,
+    chain: range,
+    config: PropagateConfig,
+    accelerator: Accelerator,
+) -> Iterator[tuple[int, Tensor]]:
+    """Go along a chain of frames; a chain that goes on yields its given frame, too."""
+    if chain[0] <= chain[-1]:
+        yield chain[0], clip.hole[chain[0]]
+    trail, lost = clip.hole[chain[0]][None], 0
+    for before, t in pairwise(chain):
+        picture = clip.pictures(slice(t, t + 1))
+        guess = torch.zeros_like(picture[:, :1])
+        if config.unguided < 1:
+            guess = carried(trail.float(), clip.pictures(slice(before, before + 1)), picture)
+        mask = _found(network, picture, guess, config.threshold, accelerator)
+        if config.unguided < 1:
+            trail = guess > 0.5
+            mask &= _grown(trail, _reach_px(trail, config.reach, lost))
+            lost = 0 if mask.sum() > LOST * trail.sum() else lost + 1
+            trail = trail if lost else mask
+        yield t, mask[0]
+
+
+LOST = 0.1
+"""Less than this share of the object's last area is no trail to follow."""
+
+
+def _reach_px(trail: Tensor, reach: float, lost: int) -> int:
+    return max(3, round(reach * (1 + lost / 2) * math.sqrt(float(trail.sum()))))
+
+
+@torch.no_grad()
+def _found(
+    network: Segmenter, picture: Tensor, guess: Tensor, threshold: float, accelerator: Accelerator
+) -> Tensor:
+    with accelerator.autocast():
+        logit = network(picture, guess)
+    return logit.float().sigmoid() > threshold
+
+
+def carried(mask: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Move a mask `(1, 1, H, W)` along with what moved between two pictures `(1, C, H, W)`."""
+    way = flow(_pixels(after), _pixels(before))
+    moved = warped(mask[0, 0].cpu().numpy(), way)
+    return torch.from_numpy(moved)[None, None].to(mask.device)
+
+
+def _pixels(picture: Tensor) -> np.ndarray:
+    return ((picture[0] + 1) / 2).permute(1, 2, 0).cpu().numpy()
+
+
+def _grown(mask: Tensor, by_px: int) -> Tensor:
+    """Grow masks `(N, 1, H, W)` bool on every side."""
+    return F.max_pool2d(mask.float(), 2 * by_px + 1, stride=1, padding=by_px) > 0
+
+
+def _schedule(config: PropagateConfig) -> FitConfig:
+    """The part of the config that the rate goes by."""
+    return FitConfig(
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        warmup_steps=config.warmup_steps,
+    )

@@ -1,0 +1,147 @@
+"""What an export writes: which frames, under which names, in which form."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from storage.ingest import FILE_NAMES
+from storage.mask_versions import MaskVersion
+from storage.shots import Shot, Version
+from storage.sources import InputError, Patch, SourceInfo
+from storage.stills import delivery_suffix
+from storage.targets import Target
+
+What = Literal["result", "fill", "confidence", "mask"]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One thing to export, whole: a result, the original frames, or a mask.
+
+    Attributes:
+        shot: whose frames they are.
+        version: the result; None for the original frames, or the shot's own mask.
+        masks: the mask version whose mask is wanted; for no `version`.
+        target, what: where to, and what of the version; see `export`.
+        settings: what else decides how the files come out, JSON values.
+    """
+
+    shot: Shot
+    version: Version | None
+    masks: MaskVersion | None
+    target: Target
+    what: What
+    settings: dict[str, Any]
+
+    def check(self) -> None:
+        """Refuse what cannot be exported."""
+        if not self.shot.complete:
+            raise InputError(
+                f"{self.shot.url}: the shot is not complete; run its ingest to the end"
+            )
+        if self.masks is not None and (self.what != "mask" or self.version is not None):
+            raise InputError(f"{self.masks.url}: a mask version has nothing but a mask to export")
+        if self.version is None and self.what in ("fill", "confidence"):
+            raise InputError(f"{self.shot.url}: name the version whose {self.what} is wanted")
+        if self.what == "fill" and self.target.kind == "movie":
+            raise InputError(
+                f"{self.target.path}: the fill alone is transparent; export it to a folder"
+            )
+        needed = self.masks if self.what == "mask" else self.version
+        if needed is not None and not (done := needed.done).all():
+            missing = int(self.shot.numbers[int(np.argmin(done))])
+            raise InputError(
+                f"{needed.url}: {int(done.sum())} of {len(done)} frames are done, frame "
+                f"{missing} is the first missing; run its job to the end"
+            )
+
+    @property
+    def patches(self) -> bool:
+        """Whether the export is the source with its hole replaced, kind for kind."""
+        sequence = self.target.kind != "movie"
+        return self.what == "result" and sequence == (self.shot.info.kind == "sequence")
+
+    def names(self) -> list[str]:
+        """Return the names of the files to write, one a frame or one movie."""
+        if self.target.kind == "movie":
+            return [self.target.name]
+        if self.target.kind == "pattern":
+            return [self.target.numbered(int(number)) for number in self.shot.numbers]
+        stored = self.shot.files.read(FILE_NAMES)
+        if stored is None:
+            return [f"{self.shot.name}.{n:04d}{self.suffix()}" for n in self.shot.numbers]
+        return [_with_suffix(name, self.suffix()) for name in json.loads(stored)]
+
+    def suffix(self) -> str:
+        usual = delivery_suffix(self.shot.info)
+        if self.what in ("confidence", "mask"):
+            return ".png"
+        if self.what == "fill" and usual not in (".png", ".tif", ".tiff", ".exr"):
+            return ".png"
+        return usual
+
+    def info(self) -> SourceInfo:
+        """Return what the written frames are like."""
+        info = self.shot.info
+        if self.what in ("confidence", "mask"):
+            grey = replace(info, channels=1, channel_names=("Y",), dtype="uint8", bit_depth=8)
+            return replace(grey, pixel_format="", colour={})
+        if self.what == "fill":
+            colours = info.channel_names[: 1 if info.channels < 3 else 3]
+            return replace(info, channels=len(colours) + 1, channel_names=(*colours, "A"))
+        return info
+
+    def patch(self, t: int) -> Patch | None:
+        """Return what to replace in the source's frame `t`; None where there is no hole."""
+        if self.version is None:
+            return None
+        hole = np.asarray(self.version.hole[t])
+        return Patch(np.asarray(self.version.filled[t]), hole) if hole.any() else None
+
+    def picture(self, t: int) -> np.ndarray:
+        """Return frame `t` as it is to be written, `(H, W, C)`."""
+        if self.what == "mask":
+            hole = np.asarray(self._keeper.hole[t])
+            return np.where(hole, np.uint8(255), np.uint8(0))[..., None]
+        if self.version is None:
+            return np.asarray(self.shot.frames[t])
+        if self.what == "result":
+            return self.version.result(t)
+        hole = np.asarray(self.version.hole[t])
+        if self.what == "confidence":
+            return np.where(hole, self.version.confidence[t], np.uint8(255))[..., None]
+        filled = np.asarray(self.version.filled[t])
+        colours = filled[..., : 1 if filled.shape[-1] < 3 else 3]
+        opaque = np.iinfo(filled.dtype).max if filled.dtype.kind == "u" else 1
+        alpha = (hole * filled.dtype.type(opaque)).astype(filled.dtype)
+        return np.concatenate([colours, alpha[..., None]], axis=-1)
+
+    def written_before(self) -> bool:
+        """Return whether what lies at the target is this very export."""
+        found = self._keeper.attrs.get("exports", {}).get(str(self.target.path))
+        return found is not None and found == self._record()
+
+    def remember(self) -> None:
+        if self.shot.mode == "a":
+            known = self._keeper.attrs.get("exports", {})
+            self._keeper.update(exports=known | {str(self.target.path): self._record()})
+
+    @property
+    def _keeper(self) -> Shot | Version | MaskVersion:
+        return self.masks or self.version or self.shot
+
+    def _record(self) -> dict[str, Any]:
+        files = self.target.fingerprint(self.names())
+        return {"what": self.what, **self.settings, "files": files}
+
+
+def _with_suffix(name: str, suffix: str) -> str:
+    """Return the name with this suffix; one that says the same already stays (`.TIF`, `.tiff`)."""
+    stem, _, own = name.rpartition(".")
+    alike = {"tiff": "tif", "jpeg": "jpg"}
+    plain = own.lower()
+    return name if "." + alike.get(plain, plain) == suffix else stem + suffix

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from inpaint.classical import telea
+from inpaint.propagation import propagate
+
+COUNT, HEIGHT, WIDTH = 8, 48, 64
+
+
+def pan(dtype: str = "uint8", channels: int = 3, step_px: int = 4) -> np.ndarray:
+    """A fine random texture that passes by: `(T, H, W, C)`."""
+    random = np.random.default_rng(0)
+    noise = random.random((HEIGHT, WIDTH + COUNT * step_px, channels)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 1.5).reshape(noise.shape)
+    picture = np.interp(smooth, (smooth.min(), smooth.max()), (0, 1))
+    frames = np.stack([picture[:, t * step_px : t * step_px + WIDTH] for t in range(COUNT)])
+    return (frames * 255).round().astype("uint8") if dtype == "uint8" else frames.astype(dtype)
+
+
+def square() -> np.ndarray:
+    """A hole that stands still while the texture passes behind it."""
+    holes = np.zeros((COUNT, HEIGHT, WIDTH), bool)
+    holes[:, 18:30, 26:40] = True
+    return holes
+
+
+def filled(frames: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    return np.stack([frame.pixels for frame in propagate(frames, holes)])
+
+
+def decibels(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
+    white = 255 if a.dtype == np.uint8 else 1
+    return float(-10 * np.log10(np.square((a / white - b / white)[where]).mean()))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_a_pan_behind_a_still_hole_is_recovered(dtype: str, channels: int) -> None:
+    truth, holes = pan(dtype, channels), square()
+    result = filled(truth, holes)
+    by_telea = np.stack([telea(*pair) for pair in zip(truth, holes, strict=True)])
+    assert result.dtype == truth.dtype
+    assert np.array_equal(result[~holes], truth[~holes])
+    assert decibels(result, truth, holes) > decibels(by_telea, truth, holes) + 8
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_what_lies_in_the_hole_has_no_influence(dtype: str) -> None:
+    frames, holes = pan(dtype), square()
+    other = frames.copy()
+    other[holes] = np.nan if dtype == "float32" else 255
+    assert np.array_equal(filled(other, holes), filled(frames, holes))
+
+
+def test_the_expected_error_is_zero_where_known_and_ranks_the_pixels() -> None:
+    truth, holes = pan(), square()
+    holes[:, 35:] = True
+    for t, frame in enumerate(propagate(truth, holes)):
+        assert frame.error.dtype == np.float32
+        assert (frame.error[~holes[t]] == 0).all()
+        seen, never = frame.error[18:30, 26:40], frame.error[40:]
+        assert 0 < seen.max() < never.min()
+
+
+def test_what_no_frame_shows_is_filled_by_telea() -> None:
+    frames, holes = pan(), np.zeros((COUNT, HEIGHT, WIDTH), bool)
+    frames[:] = frames[:1]
+    holes[:, 18:30, 26:40] = True
+    expected = [telea(*pair) for pair in zip(frames, holes, strict=True)]
+    assert np.array_equal(filled(frames, holes), np.stack(expected))
+
+
+def test_one_frame_alone_is_filled_by_telea() -> None:
+    frames, holes = pan()[:1], square()[:1]
+    assert np.array_equal(filled(frames, holes)[0], telea(frames[0], holes[0]))
+
+
+def test_frames_without_a_hole_come_back_and_lend_what_they_show() -> None:
+    frames, holes = pan(step_px=0), square()
+    holes[3] = False
+    result = filled(frames, holes)
+    assert np.array_equal(result[3], frames[3])
+    assert decibels(result, frames, holes) > 40
+
+
+def test_a_frame_without_known_pixels_shows_its_neighbours() -> None:
+    frames, holes = pan(step_px=0), np.zeros((COUNT, HEIGHT, WIDTH), bool)
+    holes[3] = True
+    assert np.array_equal(filled(frames, holes), frames)
+    holes[:] = True
+    assert np.isin(filled(frames, holes), (127, 128)).all()
+
+
+def test_a_later_start_gives_the_same_frames() -> None:
+    frames, holes = pan(), square()
+    later = [frame.pixels for frame in propagate(frames, holes, start=5)]
+    assert np.array_equal(np.stack(later), filled(frames, holes)[5:])
+
+
+def test_the_same_clip_gives_the_same_result_whatever_its_layout() -> None:
+    frames, holes = pan(), square()
+    planar = np.ascontiguousarray(frames.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    assert np.array_equal(filled(planar, holes), filled(frames, holes))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (1, 40)])
+def test_the_smallest_pictures_are_filled(size: tuple[int, int]) -> None:
+    frames = np.full((3, *size, 3), 90, np.uint8)
+    holes = np.zeros((3, *size), bool)
+    holes[1, 0, 0] = True
+    assert (filled(frames, holes) == 90).all()
+
+
+def test_holes_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(8, 48, 64\), not \(7, 48, 64\)"):
+        list(propagate(pan(), square()[1:]))
