@@ -153,8 +153,9 @@ class Plates:
         if answer is not None:
             prior = np.where(judged[0, 0, ..., None], _resized(answer, size), prior)
         if hole.any():
-            made = self._padded(np.asarray(self._coarser.filled[(t, *region)]), window)
-            made = shrunk(self._tone.encode(made), size)
+            filled = self._padded(np.asarray(self._coarser.filled[(t, *region)]), window)
+            whole = np.where(hole[..., None], filled, pixels)  # a pixel may be of the hole in part
+            made = shrunk(self._tone.encode(whole), size)
             prior = np.where(one.hole[0, 0, ..., None], made, prior)
         kept = stored(prior.astype(np.float32), pixels.dtype)
         return replace(one, unknown=one.unknown | judged, prior=kept)

@@ -110,7 +110,9 @@ def _learn(
         if job.part_of is not None:
             version.files.write(VALIDATION, material.judged(network, state.accelerator).dump())
         work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
-        filled = fill(network, material.frames, state.accelerator, start=_start(version))
+        filled = fill(
+            network, material.frames, state.accelerator, start=_start(version), **_tiles(job)
+        )
         if (yield from _write(work, version, _pictures(job, filled, version, tone), stop)):
             estimate = {
                 "validation_psnr": fitting.last_psnr,
@@ -167,6 +169,14 @@ def _windows(
     closing.callback(pool.close)
     exam = plates.exam(options.window_px, device)
     return _Material(pool, plates, exam, lambda *_: judged)
+
+
+def _tiles(job: Job) -> dict[str, int]:
+    """Whole frames are done whole where they can be; finer scales in tiles a core's cache holds."""
+    if job.coarser is None:
+        return {}
+    window_px = job.config.progressive.window_px
+    return {"tile_px": 2 * window_px, "overlap_px": window_px // 4}
 
 
 def _network(job: Job, version: Version, seed: int) -> Network:
