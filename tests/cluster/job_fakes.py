@@ -84,10 +84,23 @@ def agenda_of(archive: Path, config: Config, *shots: ShotSpec) -> Agenda:
     return Agenda(plan(intents, str(archive), config, Need(cpus=1)))
 
 
-def run(archive: Path, config: Config, *shots: ShotSpec, until_step: int = 10**9) -> list[Note]:
-    """Do the shots in this process, asked to stop after a step; return what was told."""
+def run(
+    archive: Path,
+    config: Config,
+    *shots: ShotSpec,
+    until_step: int = 10**9,
+    until_note: int = 10**9,
+) -> list[Note]:
+    """Do the shots in this process; return what was told.
+
+    Asked to stop after a step of a fit, or after a number of notes.
+    """
     told: list[Note] = []
-    for note in run_serial(agenda_of(archive, config, *shots), lambda: _step(told) >= until_step):
+
+    def stop() -> bool:
+        return _step(told) >= until_step or len(told) >= until_note
+
+    for note in run_serial(agenda_of(archive, config, *shots), stop):
         told.append(note)
     return told
 
