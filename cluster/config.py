@@ -114,6 +114,7 @@ class FitOptions(Options):
     holes: Literal["shifted", "free_form"] | None = None
     ambiguity: float | None = Field(None, ge=0, le=100)
     ambiguity_form: Literal["contextual", "minimum"] | None = None
+    ambiguity_floor: float | None = Field(None, ge=0, le=10)
     features: Literal["internal", "vgg19"] | None = None
     features_path: Text | None = None
     stabilisation: float | None = Field(None, ge=0, le=100)

@@ -1,6 +1,7 @@
 """Samples made from the frames whose object is known: where the object is pasted, it is known too.
 
-Shapes: `B C H W`; coordinates in pixels, x right and y down, `(…, 2)`.
+Shapes: `B C H W`. Places are coordinates in pixels, x then y: `(B, h, w, 2)`, or `(B, 1, 1, 2)`
+where a sample has one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ from torch import Tensor
 from inpaint.classical import telea
 from inpaint.clip import Clip
 from inpaint.holes import rolled
-
-
-BEND, ASTRAY, WHOLE, SHADE = 0.03, 0.04, (0.25, 0.5), 0.25
 
 
 @dataclass(frozen=True)
@@ -44,29 +42,43 @@ class Known:
         picture: `(N, C, H, W)` in [-1, 1].
         object: `(N, 1, H, W)` bool.
         clean: `(N, C, H, W)` in [-1, 1], the object painted over from its surroundings.
-        box: `(N, 4)`, the object's left, top, right and bottom.
+        centre: `(N, 1, 1, 2)`, of the box around the object.
+        extent_px: `(N, 1, 1, 1)`, mean of that box's sides.
     """
 
     picture: Tensor
     object: Tensor
     clean: Tensor
-    box: Tensor
-    pictures: Tensor | None = None
-    beliefs: Tensor | None = None
-    sure: Tensor | None = None
+    centre: Tensor
+    extent_px: Tensor
+
+    def drawn(self, frame: Tensor) -> Known:
+        """Return the frames of these numbers, for a batch."""
+        return Known(
+            self.picture[frame],
+            self.object[frame],
+            self.clean[frame],
+            self.centre[frame],
+            self.extent_px[frame],
+        )
 
 
 def known(clip: Clip, given: list[int]) -> Known:
     """Look up the given frames, of which each has a hole: its object."""
     picture, mask = clip.pictures(torch.tensor(given)), clip.hole[given]
     clean = torch.stack([_cleaned(*pair) for pair in zip(picture, mask, strict=True)])
-    return Known(picture, mask, clean, torch.stack([_box(one[0]) for one in mask]))
+    boxes = torch.stack([_box(one[0]) for one in mask])[:, None, None]
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    extent_px = (boxes[..., 2:] - boxes[..., :2] + 1).mean(dim=3, keepdim=True)
+    return Known(picture, mask, clean, centre, extent_px)
 
 
 def rolled_onto_itself(known: Known, batch: int, random: torch.Generator) -> Sample:
     """Paste the object onto its own frame, each at its own offset, with wrap-around.
 
-    Where the object really is, nothing is asked. Source: IIVI, section 3.5.
+    Where the object really is, nothing is asked. The guess is empty.
+
+    Source: IIVI (Ouyang et al., ICCV 2021), `M'_0 ⊙ (1 − M_0)`, and its code.
     """
     device = random.device
     frame = torch.randint(len(known.picture), (batch,), generator=random, device=device)
@@ -83,76 +95,174 @@ def rolled_onto_itself(known: Known, batch: int, random: torch.Generator) -> Sam
 def scenes(
     known: Known, batch: int, crop: tuple[int, int], unguided: float, random: torch.Generator
 ) -> Sample:
-    """Move object and background as a camera might have seen them a few frames later.
+    """Move object and background as a camera might have seen them some frames later.
 
-    The object turns, grows, bends, changes its light, hides behind strips of background and lies
-    anywhere on its own frame, from which it was painted out; every fourth time it stays where it
-    was in the frame. The guess is the object with errors of its own.
+    The object turns, grows, bends, changes its light and hides behind a strip of background,
+    anywhere on its own frame, from which it was painted out; every fourth time it keeps its
+    surroundings. The guess is the object's mask with errors of its own, sometimes only a part.
 
-    Source: Khoreva et al., Lucid Data Dreaming, IJCV 2019, section 4. Deviations: occluders; a
-    smooth random field bends instead of thin-plate splines; no second object, no optical flow.
+    Source: Khoreva et al., Lucid Data Dreaming for Video Object Segmentation, IJCV 2019.
+    Deviations: a smooth random field bends instead of thin-plate splines; occluders; shade; the
+    network is not shown the flow.
 
     Args:
         crop: height and width of the samples, at most the frames'; they lie around the object.
         unguided: share of the samples with an empty guess.
     """
-    device, size = random.device, known.picture.shape[-2:]
-    frame = torch.randint(len(known.picture), (batch,), generator=random, device=device)
-    box, mask = known.box[frame], known.object[frame].float()
-    centre, extent = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2] + 1).mean(dim=1)
-    whole = _chance(WHOLE[known.beliefs is not None], batch, random)
-    original, sure = known.picture[frame], torch.ones_like(mask)
-    if known.beliefs is not None:
-        other = torch.randint(len(known.beliefs), (batch,), generator=random, device=device)
-        pick = whole[..., None, None]
-        original = torch.where(pick, known.pictures[other], original)
-        mask = torch.where(pick, known.beliefs[other].float(), mask)
-        sure = torch.where(pick, known.sure[other].float(), sure)
-        box = torch.stack([_box(m[0]>0) for m in mask])
-        centre, extent = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2] + 1).mean(dim=1)
-    # Where everything comes from.
-    frame_px = torch.tensor([size[1], size[0]], device=device)
-    middle = (frame_px - 1) / 2
-    near = (
-        (centre + _normal(batch, 2, random) * frame_px * 0.08).clamp_(min=0).minimum(frame_px - 1)
-    )
-    target = torch.where(_chance(0.5, batch, random), near, _uniform(batch, 2, random) * frame_px)
-    target = torch.where(whole, near, target)
-    place = _places(target + _normal(batch, 2, random) * extent[:, None] * 0.3, crop, size)
-    bend = _field(batch, crop, random) * extent[:, None, None, None] * BEND
-    turn = _turns(batch, 0.25, random)
-    source = _mapped(place, target, turn, centre) + bend
-    wander = _normal(batch, 2, random) * frame_px * 0.05
-    scenery = _mapped(place, middle + wander, _turns(batch, 0.1, random), middle)
-    scenery = torch.where(whole[..., None, None], source, scenery)
-    # The object on its background.
-    backdrop = torch.where(whole[..., None, None], original, known.clean[frame])
-    scene = _look(backdrop, scenery, "reflection")
-    alpha = _look(mask, source, "zeros")
-    shade = (_field(batch, crop, random)[..., :1].permute(0, 3, 1, 2) * SHADE).exp()
-    change = torch.where(whole[..., None, None], 1, _gain(known, batch, 0.15, random) * shade)
-    scene = torch.lerp(scene, (_look(original, source, "reflection") + 1) * change - 1, alpha)
-    scene = (scene + 1) * _gain(known, batch, 0.05, random) - 1
-    # Something before it.
-    strip = _strips(place, target, extent, random) & _chance(0.35, batch, random)[..., None, None]
-    other = scenery + _normal(batch, 2, random)[:, None, None] * frame_px * 0.3
-    scene = torch.where(strip, _look(known.clean[frame], other, "reflection"), scene)
-    seen = alpha.masked_fill(strip, 0)
-    # A guess with errors.
-    astray = target + _normal(batch, 2, random) * extent[:, None] * ASTRAY
-    rough = _mapped(place, astray, turn @ _turns(batch, 0.05, random, flip=False), centre)
-    rough = rough + bend + _field(batch, crop, random) * extent[:, None, None, None] * BEND
-    level = _uniform(batch, 1, random)[..., None, None] * 0.6 + 0.2
-    guess = (_look(F.avg_pool2d(mask, 5, 1, 2), rough, "zeros") > level).float()
-    guess *= ~(strip & _chance(0.5, batch, random)[..., None, None])
-    bite = _beyond(place, target, extent, random) & _chance(0.3, batch, random)[..., None, None]
-    guess *= ~bite
-    guess *= ~_chance(unguided, batch, random)[..., None, None]
-    inside = _look(sure, scenery, "zeros") > 0.9
-    blurred = F.avg_pool2d(F.pad(scene, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    scene = torch.where(_chance(0.25, batch, random)[..., None, None], blurred, scene)
-    weight = (inside | ~whole[..., None, None]).float()
-    return Sample(scene.clamp(-1, 1), guess, (seen > 0.5).float(), weight)
+    dice = _Dice(batch, random)
+    known = known.drawn(dice.number(len(known.picture)))
+    stays = dice.chance(0.25)
+    pose = _posed(known, stays, crop, dice)
+    strip = _strips(pose, dice) & dice.chance(0.35)
+    mask = known.object.float()
+    alpha = _look(mask, pose.source, "zeros")
+    scene = _painted(known, stays, pose, alpha, strip, dice)
+    guess = _guessed(mask, pose, strip, dice) & ~dice.chance(unguided)
+    inside = _look(torch.ones_like(mask), pose.scenery, "zeros") > 0.9
+    seen, asked = (alpha > 0.5) & ~strip, inside | ~stays
+    return Sample(scene.clamp(-1, 1), guess.float(), seen.float(), asked.float())
+
+
+class _Dice:
+    """Random numbers for each sample of a batch, `(B, …)`."""
+
+    def __init__(self, batch: int, random: torch.Generator) -> None:
+        self.batch, self.random = batch, random
+
+    def number(self, count: int) -> Tensor:
+        return torch.randint(count, (self.batch,), generator=self.random, device=self.random.device)
+
+    def chance(self, share: float) -> Tensor:
+        return self.uniform(1, 1, 1) < share
+
+    def uniform(self, *shape: int) -> Tensor:
+        return torch.rand((self.batch, *shape), generator=self.random, device=self.random.device)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn((self.batch, *shape), generator=self.random, device=self.random.device)
+
+
+@dataclass(frozen=True)
+class _Pose:
+    """How a sample's camera stands.
+
+    Attributes:
+        place: the sample's pixels in the frame it is made for.
+        target: where the object's centre comes to lie there.
+        turn: `(B, 1, 1, 2, 2)`, from there to the known frame.
+        source: for each place, where the object is looked up in the known frame.
+        scenery: and where the background is.
+        centre: where the object's centre was.
+        extent_px: how large the object was.
+    """
+
+    place: Tensor
+    target: Tensor
+    turn: Tensor
+    source: Tensor
+    scenery: Tensor
+    centre: Tensor
+    extent_px: Tensor
+
+
+def _posed(known: Known, stays: Tensor, crop: tuple[int, int], dice: _Dice) -> _Pose:
+    height, width = known.picture.shape[-2:]
+    size = torch.tensor([width, height], dtype=torch.float32, device=known.picture.device)
+    # Where the object comes to lie: near where it was, or anywhere.
+    near = (known.centre + dice.normal(1, 1, 2) * size * 0.08).clamp(min=0).minimum(size - 1)
+    anywhere = dice.uniform(1, 1, 2) * size
+    target = torch.where(stays | dice.chance(0.5), near, anywhere)
+    place = _places(target + dice.normal(1, 1, 2) * known.extent_px * 0.3, crop, size)
+    # How it and its background got there.
+    turn = _turns(0.25, dice) * _mirrors(dice)
+    source = _mapped(place, target, turn, known.centre)
+    source = source + _bends(crop, dice) * known.extent_px * 0.03
+    middle, wander = (size - 1) / 2, dice.normal(1, 1, 2) * size * 0.05
+    scenery = _mapped(place, middle + wander, _turns(0.1, dice) * _mirrors(dice), middle)
+    scenery = torch.where(stays, source, scenery)
+    return _Pose(place, target, turn, source, scenery, known.centre, known.extent_px)
+
+
+def _painted(
+    known: Known, stays: Tensor, pose: _Pose, alpha: Tensor, strip: Tensor, dice: _Dice
+) -> Tensor:
+    """The object on its background, and before it a strip; sometimes out of focus."""
+    backdrop = torch.where(stays, known.picture, known.clean)
+    scene = _look(backdrop, pose.scenery, "reflection")
+    shade = (_bends(tuple(alpha.shape[-2:]), dice)[..., :1].permute(0, 3, 1, 2) * 0.25).exp()
+    tint = (dice.normal(known.picture.shape[1], 1, 1) * 0.15).exp()
+    light = torch.where(stays, 1, shade * tint)
+    cutout = (_look(known.picture, pose.source, "reflection") + 1) * light - 1
+    scene = torch.lerp(scene, cutout, alpha)
+    size = torch.tensor(known.picture.shape[:-3:-1], device=scene.device)
+    elsewhere = pose.scenery + dice.normal(1, 1, 2) * size * 0.3
+    scene = torch.where(strip, _look(known.clean, elsewhere, "reflection"), scene)
+    scene = (scene + 1) * (dice.normal(known.picture.shape[1], 1, 1) * 0.05).exp() - 1
+    blurred = F.avg_pool2d(F.pad(scene, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    return torch.where(dice.chance(0.25), blurred, scene)
+
+
+def _guessed(mask: Tensor, pose: _Pose, strip: Tensor, dice: _Dice) -> Tensor:
+    """The mask a little elsewhere and otherwise bent, too fat or too thin, or only a part of it."""
+    astray = pose.target + dice.normal(1, 1, 2) * pose.extent_px * 0.04
+    rough = _mapped(pose.place, astray, pose.turn @ _turns(0.05, dice), pose.centre)
+    rough = rough + _bends(tuple(strip.shape[-2:]), dice) * pose.extent_px * 0.03
+    soft = _look(F.avg_pool2d(mask, 5, stride=1, padding=2), rough, "zeros")
+    guess = soft > 0.2 + 0.6 * dice.uniform(1, 1, 1)
+    cut = _across(pose, dice) > dice.normal(1, 1) * pose.extent_px[..., 0] * 0.2
+    return guess & ~(strip & dice.chance(0.5)) & ~(cut[:, None] & dice.chance(0.3))
+
+
+def _strips(pose: _Pose, dice: _Dice) -> Tensor:
+    """A straight strip across each object: bool `(B, 1, h, w)`."""
+    away = _across(pose, dice) + dice.normal(1, 1) * pose.extent_px[..., 0] * 0.3
+    half_px = (0.05 + 0.2 * dice.uniform(1, 1)) * pose.extent_px[..., 0]
+    return (away.abs() < half_px)[:, None]
+
+
+def _across(pose: _Pose, dice: _Dice) -> Tensor:
+    """Signed distance of each place from a line through the target, `(B, h, w)` in pixels."""
+    angle = dice.uniform(1, 1) * 2 * torch.pi
+    normal = torch.stack([angle.cos(), angle.sin()], dim=3)
+    return ((pose.place - pose.target) * normal).sum(dim=3)
+
+
+def _places(middle: Tensor, crop: tuple[int, int], size: Tensor) -> Tensor:
+    """The places of crops around their middles, inside the frame."""
+    span = torch.tensor(crop[::-1], device=middle.device)
+    corner = (middle - span / 2).round().clamp(min=0).minimum(size - span)
+    y, x = (torch.arange(side, device=middle.device, dtype=torch.float32) for side in crop)
+    return corner + torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2)
+
+
+def _mapped(place: Tensor, target: Tensor, turn: Tensor, source: Tensor) -> Tensor:
+    """Turn places around `target`, which comes to lie on `source`."""
+    return (turn @ (place - target)[..., None])[..., 0] + source
+
+
+def _turns(amount: float, dice: _Dice) -> Tensor:
+    """Matrices `(B, 1, 1, 2, 2)` near 1: zoom, rotation, shear."""
+    change = torch.eye(2, device=dice.random.device) + dice.normal(1, 1, 2, 2) * (amount / 2)
+    return change * (dice.normal(1, 1, 1, 1) * amount).exp()
+
+
+def _mirrors(dice: _Dice) -> Tensor:
+    """What mirrors a matrix's x, half of the time: `(B, 1, 1, 1, 2)`."""
+    sign = torch.where(dice.chance(0.5), -1.0, 1.0)
+    return torch.stack([sign, torch.ones_like(sign)], dim=4)
+
+
+def _bends(crop: tuple[int, ...], dice: _Dice) -> Tensor:
+    """A smooth random field `(B, h, w, 2)` of deviation about 1."""
+    smooth = F.interpolate(dice.normal(2, 5, 8), crop, mode="bicubic", align_corners=True)
+    return smooth.permute(0, 2, 3, 1)
+
+
+def _look(picture: Tensor, place: Tensor, beyond: str) -> Tensor:
+    """Read pictures `(B, C, H, W)` at places."""
+    size = torch.tensor(picture.shape[:-3:-1], device=picture.device)
+    grid = (2 * place + 1) / size - 1
+    return F.grid_sample(picture, grid, padding_mode=beyond, align_corners=False)
 
 
 def _cleaned(picture: Tensor, mask: Tensor) -> Tensor:
@@ -165,81 +275,3 @@ def _box(mask: Tensor) -> Tensor:
     """Left, top, right and bottom of what is set in `(H, W)`."""
     rows, columns = (torch.nonzero(mask.any(dim=axis)).flatten() for axis in (1, 0))
     return torch.stack([columns[0], rows[0], columns[-1], rows[-1]]).float()
-
-
-def _places(centre: Tensor, crop: tuple[int, int], size: torch.Size) -> Tensor:
-    """Coordinates `(B, h, w, 2)` of crops around centres, inside the frame."""
-    span = torch.tensor([crop[1], crop[0]], device=centre.device)
-    room = torch.tensor([size[1], size[0]], device=centre.device) - span
-    corner = (centre - span / 2).round().clamp_(min=0).minimum(room)
-    y, x = (torch.arange(side, device=centre.device, dtype=torch.float32) for side in crop)
-    steps = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    return corner[:, None, None] + steps
-
-
-def _mapped(place: Tensor, target: Tensor, turn: Tensor, source: Tensor) -> Tensor:
-    """Coordinates turned around `target`, which comes to lie on `source`."""
-    apart = place - target.expand(len(place), 2)[:, None, None]
-    return (turn[:, None, None] @ apart[..., None])[..., 0] + source.expand(len(place), 2)[
-        :, None, None
-    ]
-
-
-def _turns(batch: int, amount: float, random: torch.Generator, flip: bool = True) -> Tensor:
-    """Matrices `(B, 2, 2)` near 1: zoom, rotation, shear; half of them mirrored if asked."""
-    noise = torch.randn((batch, 2, 2), generator=random, device=random.device) * amount * 0.5
-    zoom = (torch.randn((batch, 1, 1), generator=random, device=random.device) * amount).exp()
-    matrix = (torch.eye(2, device=random.device) + noise) * zoom
-    if flip:
-        mirror = torch.where(_chance(0.5, batch, random), -1.0, 1.0)
-        matrix = torch.cat([matrix[..., :1] * mirror[..., None], matrix[..., 1:]], dim=2)
-    return matrix
-
-
-def _field(batch: int, crop: tuple[int, int], random: torch.Generator) -> Tensor:
-    """A smooth random field `(B, h, w, 2)` of deviation about 1."""
-    coarse = torch.randn((batch, 2, 5, 8), generator=random, device=random.device)
-    return F.interpolate(coarse, crop, mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
-
-
-def _beyond(place: Tensor, target: Tensor, extent: Tensor, random: torch.Generator) -> Tensor:
-    """What lies on one side of a straight line near each target: bool `(B, 1, h, w)`."""
-    angle = _uniform(len(place), 1, random)[:, 0] * 2 * torch.pi
-    normal = torch.stack([angle.cos(), angle.sin()], dim=1)
-    along = ((place - target[:, None, None]) * normal[:, None, None]).sum(dim=3)
-    return (along > (_normal(len(place), 1, random)[:, 0] * extent * 0.2)[:, None, None])[:, None]
-
-
-def _strips(place: Tensor, target: Tensor, extent: Tensor, random: torch.Generator) -> Tensor:
-    """A straight strip near each target: bool `(B, 1, h, w)`."""
-    batch = len(place)
-    angle = _uniform(batch, 1, random)[:, 0] * torch.pi
-    normal = torch.stack([angle.cos(), angle.sin()], dim=1)
-    through = target + _normal(batch, 2, random) * extent[:, None] * 0.3
-    away = ((place - through[:, None, None]) * normal[:, None, None]).sum(dim=3).abs()
-    half_px = (0.05 + 0.2 * _uniform(batch, 1, random)[:, 0]) * extent
-    return (away < half_px[:, None, None])[:, None]
-
-
-def _look(picture: Tensor, place: Tensor, beyond: str) -> Tensor:
-    """Read pictures `(B, C, H, W)` at coordinates `(B, h, w, 2)`."""
-    size = torch.tensor(picture.shape[:-3:-1], device=picture.device)
-    grid = (2 * place + 1) / size - 1
-    return F.grid_sample(picture, grid, padding_mode=beyond, align_corners=False)
-
-
-def _gain(known: Known, batch: int, amount: float, random: torch.Generator) -> Tensor:
-    shape = (batch, known.picture.shape[1], 1, 1)
-    return (torch.randn(shape, generator=random, device=random.device) * amount).exp()
-
-
-def _chance(share: float, batch: int, random: torch.Generator) -> Tensor:
-    return torch.rand((batch, 1), generator=random, device=random.device) < share
-
-
-def _uniform(batch: int, columns: int, random: torch.Generator) -> Tensor:
-    return torch.rand((batch, columns), generator=random, device=random.device)
-
-
-def _normal(batch: int, columns: int, random: torch.Generator) -> Tensor:
-    return torch.randn((batch, columns), generator=random, device=random.device)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -49,6 +49,7 @@ class PropagateConfig:
         unguided: share of the samples without a guess of where the object is. With 1 each frame
             is looked at alone; otherwise from frame to frame, starting at the given ones.
         threshold: probability from which a pixel is the object's.
+        trail_threshold: probability from which a pixel leads on to the next frame.
         reach: how far from its guess the object is looked for, in roots of its area; further for
             each frame in which it was not found.
         report_every: steps between entries of the loss curve.
@@ -66,7 +67,9 @@ class PropagateConfig:
     crop: float = 1.0
     unguided: float = 1.0
     threshold: float = 0.5
+    trail_threshold: float = 0.8
     reach: float = 0.15
+    inertia: float = 2.0
     report_every: int = 50
     seed: int = 0
     precision: Precision = "auto"
@@ -258,52 +261,70 @@ def _follow(
     """Go along a chain of frames; a chain that goes on yields its given frame, too."""
     if chain[0] <= chain[-1]:
         yield chain[0], clip.hole[chain[0]]
-    trail, lost = clip.hole[chain[0]][None], 0
+    trail = Trail(clip.hole[chain[0]][None], int(clip.hole[chain[0]].sum()))
     for before, t in pairwise(chain):
-        picture = clip.pictures(slice(t, t + 1))
-        guess = torch.zeros_like(picture[:, :1])
+        old, picture = (clip.pictures(slice(at, at + 1)) for at in (before, t))
         if config.unguided < 1:
-            guess = carried(trail.float(), clip.pictures(slice(before, before + 1)), picture)
-        mask = _found(network, picture, guess, config.threshold, accelerator)
+            trail = trail.carried(old, picture)
+        guess = trail.mask.float() if config.unguided < 1 else torch.zeros_like(picture[:, :1])
+        share = _probability(network, picture, guess, accelerator)
         if config.unguided < 1:
-            trail = guess > 0.5
-            mask &= _grown(trail, _reach_px(trail, config.reach, lost))
-            lost = 0 if mask.sum() > LOST * trail.sum() else lost + 1
-            trail = trail if lost else mask
-        yield t, mask[0]
+            share = (share.logit(1e-6) + config.inertia * (2 * guess - 1)).sigmoid()
+            share = share * trail.search(config.reach)
+            trail = trail.renewed(share > config.trail_threshold)
+        yield t, share[0] > config.threshold
 
 
-LOST = 0.1
-"""Less than this share of the object's last area is no trail to follow."""
+@dataclass(frozen=True)
+class Trail:
+    """Where the object was seen last, followed from frame to frame.
+
+    Attributes:
+        mask: `(1, 1, H, W)` bool.
+        area_px: about how large the object was when last seen.
+        lost: frames since then.
+    """
+
+    mask: Tensor
+    area_px: float
+    lost: int = 0
+
+    def carried(self, before: Tensor, after: Tensor) -> Trail:
+        """Move along with what moved between two pictures `(1, C, H, W)`; stay at the border."""
+        way = flow(_pixels(after), _pixels(before))
+        moved = warped(self.mask[0, 0].float().cpu().numpy(), way) > 0.5
+        mask = torch.from_numpy(moved)[None, None].to(self.mask.device)
+        return replace(self, mask=mask) if moved.any() else self
+
+    def search(self, reach: float) -> Tensor:
+        """Where the object may be: the farther, the longer it was not seen."""
+        by_px = max(3, round(reach * (1 + self.lost) * math.sqrt(self.area_px)))
+        by_px = min(by_px, max(self.mask.shape))
+        return F.max_pool2d(self.mask.float(), 2 * by_px + 1, stride=1, padding=by_px)
+
+    def renewed(self, seen: Tensor) -> Trail:
+        """Go on with what is seen now, unless that is too little to be the object."""
+        area_px = float(seen.sum())
+        if area_px < LOST * self.area_px:
+            return replace(self, lost=self.lost + 1)
+        return Trail(seen, max(area_px, 0.95 * self.area_px))
 
 
-def _reach_px(trail: Tensor, reach: float, lost: int) -> int:
-    return max(3, round(reach * (1 + lost / 2) * math.sqrt(float(trail.sum()))))
+LOST = 0.3
+"""Below this share of its area the object counts as hidden."""
 
 
 @torch.no_grad()
-def _found(
-    network: Segmenter, picture: Tensor, guess: Tensor, threshold: float, accelerator: Accelerator
+def _probability(
+    network: Segmenter, picture: Tensor, guess: Tensor, accelerator: Accelerator
 ) -> Tensor:
     with accelerator.autocast():
         logit = network(picture, guess)
-    return logit.float().sigmoid() > threshold
-
-
-def carried(mask: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Move a mask `(1, 1, H, W)` along with what moved between two pictures `(1, C, H, W)`."""
-    way = flow(_pixels(after), _pixels(before))
-    moved = warped(mask[0, 0].cpu().numpy(), way)
-    return torch.from_numpy(moved)[None, None].to(mask.device)
+    return logit.float().sigmoid()
 
 
 def _pixels(picture: Tensor) -> np.ndarray:
     return ((picture[0] + 1) / 2).permute(1, 2, 0).cpu().numpy()
-
-
-def _grown(mask: Tensor, by_px: int) -> Tensor:
-    """Grow masks `(N, 1, H, W)` bool on every side."""
-    return F.max_pool2d(mask.float(), 2 * by_px + 1, stride=1, padding=by_px) > 0
 
 
 def _schedule(config: PropagateConfig) -> FitConfig:

@@ -28,7 +28,8 @@ class FitConfig:
         shifted_holes: holes laid over each frame of a batch.
         hole_weight: extra weight of the pixels under these holes, where the others have 1.
         ambiguity: weight of the anti-ambiguity loss (eq. 3); 0.1 in the reference code.
-        ambiguity_form: see `losses.ambiguity`.
+        ambiguity_form, ambiguity_floor: see `losses.ambiguity`; `contextual` and 0 in the
+            reference code.
         features: what it compares by: the network's own encoder, `internal`, or `vgg19`.
         features_path: state dict of `vgg19`; None looks in the torch hub cache.
         stabilisation: weight of the stabilisation loss (eqs. 4, 5); 0.2 in the reference code.
@@ -51,6 +52,7 @@ class FitConfig:
     hole_weight: float = 0.0
     ambiguity: float = 0.0
     ambiguity_form: Literal["minimum", "contextual"] = "minimum"
+    ambiguity_floor: float = 1.0
     features: Literal["internal", "vgg19"] = "internal"
     features_path: str | None = None
     stabilisation: float = 0.0

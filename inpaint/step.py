@@ -128,6 +128,7 @@ def _ambiguity(
         ~clip.unknown[other],
         state.random,
         config.ambiguity_form,
+        floor=config.ambiguity_floor,
     )
 
 

@@ -280,3 +280,40 @@ def test_extra_weight_under_the_shifted_holes_changes_the_loss_and_more_holes_th
     weighted = fitted(clip(), replace(SHORT, hole_weight=5.0))
     assert weighted[1][0].loss > plain[1][0].loss
     assert fitted(clip(), replace(SHORT, shifted_holes=3))[0] != plain[0]
+
+
+@pytest.mark.parametrize("weight", ["ambiguity", "stabilisation"])
+def test_a_regulariser_acts_in_the_last_part_of_the_steps_only(weight: str) -> None:
+    plain = replace(SHORT, steps=8)
+    config = replace(plain, **{weight: 0.5}, regularise_share=0.5)
+    first, second = fitted(clip(), plain)[1], fitted(clip(), config)[1]
+    assert [a.loss for a in first[:4]] == [b.loss for b in second[:4]]
+    assert all(a.loss != b.loss for a, b in zip(first[4:], second[4:], strict=True))
+
+
+@pytest.mark.parametrize("weight", ["ambiguity", "stabilisation"])
+def test_the_regularisers_see_nothing_of_the_hole(weight: str) -> None:
+    config = replace(SHORT, **{weight: 0.5}, regularise_share=1.0)
+    material = clip()
+    assert fitted(material, config)[0] == fitted(changed(material, material.hole), config)[0]
+
+
+def test_a_regularised_fit_resumed_equals_the_unbroken_one() -> None:
+    config = replace(SHORT, ambiguity=0.3, stabilisation=0.3)
+    network, state = begun(config)
+    up_to(fit(network, clip(), config, state), 5)
+    saved = dump(network, state)
+    network, state = begun(config)
+    restore(saved, network, state)
+    for _ in fit(network, clip(), config, state):
+        pass
+    assert dump(network, state) == fitted(clip(), config)[0]
+
+
+def test_free_form_holes_take_the_place_of_shifted_ones() -> None:
+    config = replace(SHORT, holes="free_form")
+    network = Watched()
+    list(fit(network, clip(), config, begin(network, config, CPU)))
+    sizes = {int(hidden.sum()) for batch in network.hidden for hidden in batch}
+    assert fitted(clip(), config)[0] != fitted(clip(), SHORT)[0]
+    assert len(sizes) > 4  # strokes are of all sizes, the clip's own holes of one

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inpaint.classical import telea
-from inpaint.propagation import propagate
+from inpaint.flow_propagation import propagate
 
 COUNT, HEIGHT, WIDTH = 8, 48, 64
 
