@@ -22,7 +22,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """A line over training steps.
+    """A line over training steps, or over frames.
 
     Attributes:
         path: SVG path data.
@@ -30,6 +30,7 @@ class Chart:
         last: the line's end (x, y).
         last_step: step at the right edge.
         peer: height of a line to compare with, None where there is none.
+        marks: points (x, y) of the line that stand out.
     """
 
     path: str
@@ -37,6 +38,7 @@ class Chart:
     last: tuple[float, float]
     last_step: int
     peer: float | None = None
+    marks: tuple[tuple[float, float], ...] = ()
 
 
 def loss_chart(steps: Sequence[int], losses: Sequence[float | None]) -> Chart | None:
@@ -68,6 +70,38 @@ def validation_chart(
     low, high = _padded(min(levels), max(levels), 1.0)
     ticks = [(value, f"{value:g}") for value in _round_values(low, high)]
     return _chart(x, y, low, high, ticks, peer)
+
+
+def area_chart(shares: np.ndarray, given: Sequence[int]) -> Chart | None:
+    """Draw what part of each frame is masked, every frame, from zero; None without two frames.
+
+    Args:
+        shares: `(T,)` in 0 to 1, NaN where it is not known; there the line is broken.
+        given: the frames to mark.
+    """
+    known = np.isfinite(shares)
+    if len(shares) < 2 or not known.any():
+        return None
+    high = 1.1 * max(float(shares[known].max()), 1e-4)
+    across = np.linspace(0, 100, len(shares))
+    down = 100 * (1 - np.where(known, shares, 0) / high)
+    points = [(round(float(x), 2), round(float(y), 2)) for x, y in zip(across, down, strict=True)]
+    values = [value for value in _round_values(0, 100 * high) if value >= 0]
+    last = int(np.flatnonzero(known)[-1])
+    return Chart(
+        path=_broken_line(points, known),
+        ticks=[Tick(round(100 - value / high, 2), f"{value:g} %") for value in values],
+        last=points[last],
+        last_step=last,
+        marks=tuple(points[t] for t in given if known[t]),
+    )
+
+
+def _broken_line(points: Sequence[tuple[float, float]], known: np.ndarray) -> str:
+    """SVG path data through the known points; a gap lifts the pen."""
+    pen = ["L" if known[t] and t and known[t - 1] else "M" for t in range(len(points))]
+    drawn = zip(pen, points, known, strict=True)
+    return "".join(f"{letter}{x:g} {y:g}" for letter, (x, y), there in drawn if there)
 
 
 def _chart(

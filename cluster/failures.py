@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from cluster.config import ConfigError, FitOptions, fit_config
+from cluster.config import ConfigError, fit_config, propagate_config
 from cluster.fitting import Superseded
 from cluster.plan import Agenda, Job, Note
 from storage import InputError, PlaceError
@@ -96,8 +96,14 @@ def retry(job: Job, failure: Failure, attempt: int) -> Job | None:
 
 
 def _with_half_the_batch(job: Job) -> Job | None:
-    batch = fit_config(job.config).batch // 2
+    """Halve what is on the device at once; a job that learns nothing is tried as it is."""
+    if job.kind == "inpaint" and job.config.method == "internal":
+        group, batch = "fit", fit_config(job.config).batch // 2
+    elif job.kind == "propagate":
+        group, batch = "propagate", propagate_config(job.config).batch // 2
+    else:
+        return job
     if batch < 1:
         return None
-    fit = FitOptions(**(job.config.fit.model_dump() | {"batch": batch}))
-    return replace(job, config=job.config.model_copy(update={"fit": fit}))
+    options = getattr(job.config, group).model_copy(update={"batch": batch})
+    return replace(job, config=job.config.model_copy(update={group: options}))

@@ -10,30 +10,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from cluster import __version__
 from cluster.config import fit_config
 from cluster.fitting import Event, Fitting, Stop, Work
-from cluster.footage import VALIDATION, Judged, Plates, pairs, tone_for, whole_frames
+from cluster.footage import material, pairs, tone_for
 from cluster.plan import Job
+from cluster.plates import VALIDATION
 from cluster.quality import against_truth, telea_at
 from inpaint.classical import telea
-from inpaint.clip import Footage, Frames, enlarge, load
+from inpaint.clip import enlarge, load
 from inpaint.fill import fill
-from inpaint.internal import Exam, begin, examined, fit
+from inpaint.flow_propagation import propagate as propagated
+from inpaint.internal import begin, fit
 from inpaint.network import CAPACITIES, Network, build
-from inpaint.propagation import propagate as propagated
 from inpaint.recipes import FitConfig
 from inpaint.tone import Tone
-from storage import Archive, InputError, Shot, Version
+from storage import Archive, Shot, Version
 
 
 def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
@@ -80,43 +79,29 @@ def _copy_through(work: Work, version: Version) -> Iterator[Event]:
     yield {"kind": "done"}
 
 
-@dataclass(frozen=True)
-class _Material:
-    """What a fit learns from, is run over and judged by.
-
-    Attributes:
-        judged: gives the validation hole as the finer scales need it, once the fit is over.
-    """
-
-    footage: Footage
-    frames: Frames
-    exam: Exam | None
-    judged: Callable[[Network, Accelerator], Judged]
-
-
 def _learn(
     job: Job, work: Work, version: Version, device: torch.device, stop: Stop
 ) -> Iterator[Event]:
     """Fit a network at the job's scale, fill with it, and measure the result."""
     tone, config = tone_for(version), _config(job)
     with contextlib.ExitStack() as closing:
-        material = _material(job, version, tone, device, closing)
+        given = material(job, version, tone, device, closing)
         network = _network(job, version, config.seed)
         state = begin(network, config, device)
         fitting = Fitting.resume(work, network, state, config.steps)
-        reports = fit(network, material.footage, config, state, material.exam)
+        reports = fit(network, given.footage, config, state, given.exam)
         if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
             return
         if job.part_of is not None:
-            version.files.write(VALIDATION, material.judged(network, state.accelerator).dump())
+            version.files.write(VALIDATION, given.judged(network, state.accelerator).dump())
         work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
         filled = fill(
-            network, material.frames, state.accelerator, start=_start(version), **_tiles(job)
+            network, given.frames, state.accelerator, start=_start(version), **_tiles(job)
         )
         if (yield from _write(work, version, _pictures(job, filled, version, tone), stop)):
             estimate = {
                 "validation_psnr": fitting.last_psnr,
-                "validation_peer_psnr": telea_at(material.exam),
+                "validation_peer_psnr": telea_at(given.exam),
             }
             yield _finish(work, estimate | against_truth(version, tone), state.step)
 
@@ -127,48 +112,6 @@ def _config(job: Job) -> FitConfig:
     if job.coarser is None:
         return config
     return dataclasses.replace(config, steps=job.config.progressive.steps or -(-config.steps // 2))
-
-
-def _material(
-    job: Job, version: Version, tone: Tone, device: torch.device, closing: contextlib.ExitStack
-) -> _Material:
-    if job.coarser is None:
-        return _whole(job, version, tone, device)
-    return _windows(job, version, tone, device, closing)
-
-
-def _whole(job: Job, version: Version, tone: Tone, device: torch.device) -> _Material:
-    """The shot's frames, whole, at the coarsest scale."""
-    assert job.scale is not None
-    share, seed = job.config.validation_share, job.config.seed
-    clip, judge = whole_frames(version, tone, job.scale.size, share, seed)
-    clip, judge = clip.to(device), judge.to(device)
-    if bool(clip.unknown.all()):
-        raise InputError(
-            f"shot {job.shot.name!r}: the hole covers every pixel of every frame; nothing is left "
-            "to learn from"
-        )
-
-    def judged(network: Network, accelerator: Accelerator) -> Judged:
-        return Judged.of(network, clip, judge, accelerator)
-
-    return _Material(clip, clip, examined(clip, judge), judged)
-
-
-def _windows(
-    job: Job, version: Version, tone: Tone, device: torch.device, closing: contextlib.ExitStack
-) -> _Material:
-    """Windows of the shot's frames at a finer scale."""
-    assert job.scale is not None
-    assert job.coarser is not None
-    coarser, options = version.shot.version(job.coarser), job.config.progressive
-    judged = Judged.read(coarser.files.read(VALIDATION) or b"")
-    plates = Plates(version, coarser, judged, tone, job.scale)
-    seed, share = job.config.seed, options.uniform_share
-    pool = plates.pool(version.boundary, options.window_px, share, seed, device)
-    closing.callback(pool.close)
-    exam = plates.exam(options.window_px, device)
-    return _Material(pool, plates, exam, lambda *_: judged)
 
 
 def _tiles(job: Job) -> dict[str, int]:

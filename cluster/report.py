@@ -1,8 +1,9 @@
 """The page to look at: `python -m cluster.report ARCHIVE [-o report.html]`.
 
 One file that opens from disk without a network: shots worst first, each with a before/after slider,
-an x–t slice, its figures and curves. `cluster/report.html` is the page, `summary` what is known of
-a shot, `previews` its pictures, `charts` its curves.
+an x–t slice, its figures and curves, and the masks that were made from a few. `cluster/report.html`
+is the page, `lineage` which versions belong together, `summary` what is known of a shot, `previews`
+its pictures, `charts` its curves.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,15 +27,20 @@ from urllib.parse import quote
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from cluster.charts import Chart, loss_chart, validation_chart
+from cluster.charts import Chart, area_chart, loss_chart, validation_chart
+from cluster.lineage import Lineage, lineage
 from cluster.previews import Previews, previews
 from cluster.status import decibels, duration, percent
 from cluster.summary import RUNNING, Summary, summarise, worst_first
 from storage import Archive, InputError, Version
+from storage.mask_versions import MaskVersion
 from storage.urls import Files, is_local, join, resolve
 
 INLINE_BYTES = 20_000_000
 """Pictures that take more than this in the page are put into a folder beside it."""
+
+RUNS = 8
+"""Most runs of frame numbers that are listed."""
 
 UNREADABLE = "Its pictures cannot be read; `python -m storage verify` names the damage."
 
@@ -43,7 +50,9 @@ class Card:
     """One shot on the page.
 
     Attributes:
-        note: why there are no pictures, where that is not plain.
+        areas: of the masks that were made from a few.
+        export_masks: the command that delivers them.
+        note: why there are no pictures or only coarse ones, where that is not plain.
         config: the version's, as YAML.
     """
 
@@ -51,6 +60,8 @@ class Card:
     previews: Previews
     loss: Chart | None
     validation: Chart | None
+    areas: Chart | None
+    export_masks: str
     note: str
     config: str
 
@@ -100,9 +111,9 @@ def write_report(
     if is_local(place) and Path(place).is_dir():
         raise InputError(f"{place}: is a folder; name an HTML file")
     folder, _, name = place.rpartition("/")
-    cards = [
-        _card(archive, summary) for summary in worst_first(summarise(archive, shots, versions))
-    ]
+    wanted = versions or {}
+    ordered = worst_first(summarise(archive, shots, wanted))
+    cards = [_card(archive, summary, wanted.get(summary.shot)) for summary in ordered]
     pictures = list(_pictures(cards))
     url: Callable[[bytes], str] = _inside
     beside = ""
@@ -136,7 +147,9 @@ def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str], *, l
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(decibels=decibels, duration=duration, percent=percent, url=url)
+    environment.filters.update(
+        decibels=decibels, duration=duration, percent=percent, runs=_runs, url=url
+    )
     return environment.get_template("report.html").render(
         name="/".join(archive.url.split("/")[-2:]),
         place=archive.url,
@@ -149,30 +162,53 @@ def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str], *, l
     )
 
 
-def _card(archive: Archive, summary: Summary) -> Card:
+def _card(archive: Archive, summary: Summary, wanted: str | None) -> Card:
     shown, note, curve = Previews([]), "", list[dict[str, Any]]()
     peer = summary.quality.validation_peer_psnr
     if summary.shot in archive and summary.frames:
-        shot = archive.shot(summary.shot)
-        version = None if summary.version is None else shot.version(summary.version)
-        curve = _curve(version)
+        found = lineage(archive.shot(summary.shot), wanted)
+        curve, note = _curve(found.last or found.masks), _coarse(found)
         try:
-            if shot.complete:
-                shown = previews(shot, version)
+            if found.shot.complete:
+                shown = previews(found)
         except (ValueError, RuntimeError, OSError):
             note = UNREADABLE
-    steps = [report["step"] for report in curve]
+    steps, review = [report["step"] for report in curve], shown.review
     return Card(
         summary=summary,
         previews=shown,
         loss=loss_chart(steps, [report.get("loss") for report in curve]),
         validation=validation_chart(steps, [r.get("validation_psnr") for r in curve], peer),
+        areas=None if review is None else area_chart(review.shares, review.given),
+        export_masks="" if review is None else _export_masks(archive, summary.shot, review.name),
         note=note,
         config=yaml.safe_dump(dict(summary.config), sort_keys=False, allow_unicode=True),
     )
 
 
-def _curve(version: Version | None) -> list[dict[str, Any]]:
+def _coarse(found: Lineage) -> str:
+    """Say that a coarser scale stands in for a result that is still to come."""
+    if found.shown is None or found.shown.name == found.result or not found.shown.done.any():
+        return ""
+    scale = str(found.shown.attrs.get("config", {}).get("scale", "a coarser scale"))
+    return f"Filled at {scale.replace('x', '×')} so far; finer scales are to come."
+
+
+def _export_masks(archive: Archive, shot: str, masks: str) -> str:
+    words = ["export", archive.url, shot, f"{shot}-masks/", "--masks", masks]
+    return shlex.join(["python", "-m", "storage", *words])
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Say which numbers in short: `3, 7–12`; of very many the first."""
+    breaks = [0, *(i for i in range(1, len(numbers)) if numbers[i] != numbers[i - 1] + 1)]
+    pairs = zip(breaks, [*breaks[1:], len(numbers)], strict=True)
+    spans = [(numbers[begin], numbers[end - 1]) for begin, end in pairs if numbers]
+    shown = [f"{first}" if first == last else f"{first}–{last}" for first, last in spans]
+    return ", ".join(shown[:RUNS]) + (", …" if len(shown) > RUNS else "")
+
+
+def _curve(version: Version | MaskVersion | None) -> list[dict[str, Any]]:
     """Return the reports of the fitting, oldest first; none where there are none."""
     data = None if version is None else version.files.read("curve.json")
     try:
@@ -204,12 +240,7 @@ def _scale(summaries: list[Summary]) -> Scale | None:
 
 
 def _pictures(cards: Iterable[Card]) -> Iterable[bytes]:
-    for card in cards:
-        shown = card.previews
-        for preview in [*shown.frames, *([shown.slice] if shown.slice else [])]:
-            yield preview.before
-            if preview.after is not None:
-                yield preview.after
+    return (picture for card in cards for picture in card.previews.pictures)
 
 
 def _inside(picture: bytes) -> str:

@@ -19,15 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cluster.summary import Summary, summarise
+from cluster.summary import RUNNING, Summary, summarise
 from storage import Archive, InputError
 
 COLOURS = {
     "failed": "red",
     "done": "green",
     "copied": "green",
-    "fitting": "cyan",
-    "filling": "cyan",
+    **dict.fromkeys(RUNNING, "cyan"),
 }
 LOG_COLUMNS = 10_000
 """Where no terminal tells its width, nothing is cut."""
@@ -107,21 +106,22 @@ def _cells(summary: Summary) -> list[Text]:
         Text(f"{summary.width}×{summary.height}" if stored else "–"),
         Text(percent(summary.hole_share)),
         Text(summary.version or "–"),
-        Text(summary.state, COLOURS.get(summary.state, "")),
+        Text(summary.doing, COLOURS.get(summary.state, "")),
         Text(f"{summary.step or 0}/{summary.steps}" if summary.steps else "–"),
         Text(decibels(summary.quality.validation_psnr)),
         Text(duration(summary.total_s)),
     ]
 
 
-def _plain(summary: Summary) -> dict[str, Any]:
+def _plain(value: Any) -> Any:
     """Return JSON values; what JSON cannot hold, an infinite PSNR, becomes text."""
-    values = dataclasses.asdict(summary)
-    quality = values["quality"]
-    for name, value in quality.items():
-        if value is not None and math.isinf(value):
-            quality[name] = "inf"
-    return values
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and math.isinf(value):
+        return "inf"
+    return value
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,16 +6,19 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import zarr
 
+from cluster.lineage import Lineage, lineage
 from storage import Archive, Shot, Version
+from storage.mask_versions import MaskVersion
 
 SAMPLED_FRAMES = 12
 """Frames of a shot whose holes are looked at to tell how large the hole is."""
 
-RUNNING = ("fitting", "filling")
+RUNNING = ("propagating", "fitting", "filling")
 
 
 @dataclass(frozen=True)
@@ -40,23 +43,59 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One step on the way to a result: masks made from a few, or the fit at one scale.
+
+    Attributes:
+        kind: `masks` or `fit`.
+        version: name of the mask version; of the result, or of its part at a coarser scale.
+        scale: WIDTHxHEIGHT that a fit works at, empty where that is not known.
+        state: the version's status.
+        validation_psnr: in dB, in the validation hole at this scale.
+        fit_s, fill_s: time it took.
+    """
+
+    kind: Literal["masks", "fit"]
+    version: str
+    scale: str
+    state: str
+    step: int | None
+    steps: int | None
+    validation_psnr: float | None
+    fit_s: float | None
+    fill_s: float | None
+
+    @property
+    def total_s(self) -> float | None:
+        """Time for fitting and filling together, None where neither is known."""
+        return _total(self.fit_s, self.fill_s)
+
+
+@dataclass(frozen=True)
 class Summary:
     """One shot and one version of its result.
 
     Attributes:
         shot: name of the shot.
-        state: the version's status; `failed` where the ingest failed, `ingesting` where it is not
-            finished, `waiting` where there is no version yet.
+        state: the result's status, of the scale in work while there is no result; `failed` where
+            the ingest failed, `ingesting` where it is not finished, `propagating` while masks are
+            made from a few, `waiting` where nothing is begun.
+        scale: WIDTHxHEIGHT in work where there are several; empty when the result is done.
         frames, width, height: of the shot; zero where it is not stored.
-        hole_share: part of the pixels that are missing, 0 to 1, from a sample of the frames.
-        version: name of the version, None where there is none.
-        fit_s, fill_s: time it took.
+        hole_share: part of the pixels that are missing, 0 to 1, from a sample of the frames; None
+            while some frame has no mask yet.
+        version: name of the result, None where neither it nor a coarser scale is begun.
+        step, steps: of the stage in work, or of the result.
+        quality: of the result.
+        fit_s, fill_s: time that all stages took.
         message: why it failed, one line.
         config: the version's own, nested.
+        stages: in the order in which they follow one another, those begun.
     """
 
     shot: str
     state: str
+    scale: str = ""
     frames: int = 0
     width: int = 0
     height: int = 0
@@ -74,12 +113,17 @@ class Summary:
     attempt: int | None = None
     message: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[Stage, ...] = ()
+
+    @property
+    def doing(self) -> str:
+        """The state in words, with the scale in work: `fitting 320×180`."""
+        return f"{self.state} {self.scale.replace('x', '×')}".rstrip()
 
     @property
     def total_s(self) -> float | None:
         """Time for fitting and filling together, None where neither is known."""
-        known = [seconds for seconds in (self.fit_s, self.fill_s) if seconds is not None]
-        return sum(known) if known else None
+        return _total(self.fit_s, self.fill_s)
 
     @property
     def margin_db(self) -> float | None:
@@ -99,8 +143,8 @@ def summarise(
 
     Args:
         shots: names; None for every shot of the archive. One that is not stored yet is waiting.
-        versions: shot name to version name, which may be still to come; a shot not named shows its
-            newest version.
+        versions: shot name to version name, which may be still to come; a shot not named shows what
+            was begun last.
     """
     failures = _ingest_failures(archive)
     names = sorted({*archive.shots(), *failures}) if shots is None else shots
@@ -113,9 +157,9 @@ def worst_first(summaries: Sequence[Summary]) -> list[Summary]:
     return sorted(summaries, key=_trouble)
 
 
-def hole_pixels(shot: Shot, frames: Sequence[int]) -> np.ndarray:
+def hole_pixels(hole: zarr.Array, frames: Sequence[int]) -> np.ndarray:
     """Number of missing pixels in each of these frames, `(len(frames),)` int64."""
-    return np.array([np.count_nonzero(shot.hole[t]) for t in frames], np.int64)
+    return np.array([np.count_nonzero(hole[t]) for t in frames], np.int64)
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -146,31 +190,22 @@ def _summary(archive: Archive, name: str, version: str | None, failure: str | No
         return Summary(name, "waiting" if failure is None else "failed", message=failure or "")
     shot = archive.shot(name)
     try:
-        described = _of_shot(shot)
-        found = _chosen(shot, version)
+        found = lineage(shot, version)
+        described = _of_shot(shot, found) | _of_stages(found)
     except (KeyError, ValueError, RuntimeError, OSError) as error:
         return Summary(name, "failed", message=f"it cannot be read: {_line(error)}")
-    result = {} if found is None else _of_version(found)
+    state = {} if shot.complete else {"state": "ingesting"}
     failed = {} if failure is None else {"state": "failed", "message": failure}
-    return Summary(**described | result | failed)
+    return Summary(**described | state | failed)
 
 
-def _chosen(shot: Shot, name: str | None) -> Version | None:
-    names = shot.versions()
-    if name is None:
-        return shot.version(names[-1]) if names else None
-    return shot.version(name) if name in names else None
-
-
-def _of_shot(shot: Shot) -> dict[str, Any]:
-    info, count = shot.info, len(shot)
-    share = None
-    if shot.complete and count:
+def _of_shot(shot: Shot, found: Lineage) -> dict[str, Any]:
+    info, count, hole, share = shot.info, len(shot), found.hole, None
+    if shot.complete and count and hole is not None:
         sampled = spread(count, SAMPLED_FRAMES)
-        share = float(hole_pixels(shot, sampled).mean() / (info.width * info.height))
+        share = float(hole_pixels(hole, sampled).mean() / (info.width * info.height))
     return {
         "shot": shot.name,
-        "state": "waiting" if shot.complete else "ingesting",
         "frames": count,
         "width": info.width,
         "height": info.height,
@@ -179,24 +214,84 @@ def _of_shot(shot: Shot) -> dict[str, Any]:
     }
 
 
-def _of_version(version: Version) -> dict[str, Any]:
+def _of_stages(found: Lineage) -> dict[str, Any]:
+    """Describe the work as a whole: where it stands, and what all of it took."""
+    stages = [] if found.masks is None else [_stage("masks", found.masks)]
+    stages += [_stage("fit", version) for version in found.fits]
+    return {
+        "stages": tuple(stages),
+        "fit_s": _total(*(stage.fit_s for stage in stages)),
+        "fill_s": _total(*(stage.fill_s for stage in stages)),
+        **_standing(found, stages),
+        **({} if found.last is None else _of_version(found, found.last)),
+    }
+
+
+def _standing(found: Lineage, stages: Sequence[Stage]) -> dict[str, Any]:
+    """Return state, scale and steps of the stage in work, or of the result."""
+    if not stages:
+        return {"state": "waiting"}
+    stage = stages[-1]
+    steps = {"step": stage.step, "steps": stage.steps}
+    if stage.kind == "masks":
+        known = {"done": "waiting", "failed": "failed"}
+        return steps | {"state": known.get(stage.state, "propagating")}
+    if found.begun:
+        several = len(found.fits) > 1 and stage.state not in ("done", "copied")
+        return steps | {"state": stage.state, "scale": stage.scale if several else ""}
+    if stage.state in ("done", "copied"):
+        return {"state": "fitting", "scale": _next_scale(found, stage)}
+    state = stage.state if stage.state in ("filling", "failed") else "fitting"
+    return steps | {"state": state, "scale": stage.scale}
+
+
+def _next_scale(found: Lineage, stage: Stage) -> str:
+    labels = [] if found.last is None else _scales(_mapping(found.last.attrs.get("config")))
+    return labels[labels.index(stage.scale) + 1] if stage.scale in labels[:-1] else ""
+
+
+def _stage(kind: Literal["masks", "fit"], version: Version | MaskVersion) -> Stage:
     attrs = version.attrs
     quality, seconds = _mapping(attrs.get("quality")), _mapping(attrs.get("seconds"))
+    config = _mapping(attrs.get("config"))
+    scale = config.get("scale") or next(reversed(_scales(config)), "")
+    return Stage(
+        kind=kind,
+        version=version.name,
+        scale=_line(scale),
+        state=_line(attrs.get("status") or "waiting"),
+        step=_whole(attrs.get("step")),
+        steps=_whole(attrs.get("steps")),
+        validation_psnr=_number(quality.get("validation_psnr")),
+        fit_s=_number(seconds.get("fit")),
+        fill_s=_number(seconds.get("fill")),
+    )
+
+
+def _of_version(found: Lineage, version: Version) -> dict[str, Any]:
+    attrs = version.attrs
+    quality = _mapping(attrs.get("quality")) if found.begun else {}
     return {
-        "state": _line(attrs.get("status") or "waiting"),
-        "version": version.name,
+        "version": found.result,
         "created": _line(attrs.get("created")),
-        "step": _whole(attrs.get("step")),
-        "steps": _whole(attrs.get("steps")),
         "quality": Quality(**{f.name: _number(quality.get(f.name)) for f in fields(Quality)}),
-        "fit_s": _number(seconds.get("fit")),
-        "fill_s": _number(seconds.get("fill")),
         "device": _line(attrs.get("device")),
         "code": _line(attrs.get("code")),
         "attempt": _whole(attrs.get("attempt")),
         "message": _line(attrs.get("error")),
         "config": _mapping(attrs.get("config")),
     }
+
+
+def _scales(config: Mapping[str, Any]) -> list[str]:
+    """The scales of a result as its configuration names them, none where it does not."""
+    labels = config.get("scales")
+    return [_line(label) for label in labels] if isinstance(labels, list) else []
+
+
+def _total(*seconds: float | None) -> float | None:
+    known = [each for each in seconds if each is not None]
+    return sum(known) if known else None
 
 
 def _json(data: bytes | None) -> Any:

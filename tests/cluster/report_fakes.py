@@ -23,8 +23,15 @@ def add_shot(
     channels: int = 3,
     frames: int = 6,
     size: tuple[int, int] = (36, 64),
+    given: list[int] | None = None,
+    truth: bool = False,
 ) -> Shot:
-    """Store frames numbered from 1001 with a hole that moves, largest in the third."""
+    """Store frames numbered from 1001 with a hole that moves, largest in the third.
+
+    Args:
+        given: the only frames that have it.
+        truth: store white as the true pixels.
+    """
     height, width = size
     info = SourceInfo(
         kind="sequence",
@@ -40,13 +47,44 @@ def add_shot(
     random = np.random.default_rng(3)
     pixels = random.random((frames, height, width, channels)) * (255 if dtype == "uint8" else 1)
     hole = np.zeros((frames, height, width), bool)
-    for t in range(frames if holes else 0):
-        hole[t, 8 : 16 + 4 * (t == 2), 10 + t : 30 + t] = True
-    shot = archive.create_shot(name, info, "print", count=frames)
+    for t in range(frames) if given is None else given:
+        hole[t] = holes & hole_at(t, height, width)
+    attrs = {"given": given}
+    shot = archive.create_shot(name, info, "print", count=frames, truth=truth, attrs=attrs)
     numbers = np.arange(1001, 1001 + frames)
-    write_block(shot, 0, Block(pixels.astype(dtype), hole, numbers, numbers))
+    pixels = pixels.astype(dtype)
+    white = np.full_like(pixels, 255) if truth else None
+    write_block(shot, 0, Block(pixels, hole, numbers, numbers, white))
     finish_shot(shot)
     return archive.shot(name)
+
+
+def hole_at(t: int, height: int = 36, width: int = 64) -> np.ndarray:
+    """The hole of frame `t`, `(H, W)` bool."""
+    hole = np.zeros((height, width), bool)
+    hole[8 : 16 + 4 * (t == 2), 10 + t : 30 + t] = True
+    return hole
+
+
+def add_masks(shot: Shot, name: str = "m001", *, made: int = 99, **attrs: Any) -> None:
+    """Store masks of the first `made` frames."""
+    known = {"status": "done", "step": 60, "steps": 60, "seconds": {"fit": 20.0, "fill": 1.0}}
+    masks = shot.create_mask_version(name, known | attrs)
+    for t in range(min(made, len(shot))):
+        masks.write(t, hole_at(t))
+
+
+def add_scales(shot: Shot, *labels: str, of: str = "v001", **last: Any) -> None:
+    """Store what is begun of a result of three scales; `last` describes the last of these."""
+    scales = ["16x9", "32x18", "64x36"]
+    for label in labels:
+        attrs = last if label == labels[-1] else {}
+        config = {"scales": scales}
+        if label == scales[-1]:
+            add_version(shot, of, config=config, **attrs)
+        else:
+            part: dict[str, Any] = {"config": config | {"scale": label}, "part_of": of}
+            add_version(shot, f"{of}.{label}", **part, **attrs)
 
 
 def add_version(shot: Shot, name: str = "v1", *, filled: int = 99, **attrs: Any) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from report_fakes import add_shot, add_version, every_state
+from report_fakes import add_masks, add_scales, add_shot, add_version, every_state, hole_at
 
 from cluster import report
-from cluster.charts import loss_chart, validation_chart
-from cluster.previews import Display, display_of, previews
+from cluster.charts import area_chart, loss_chart, validation_chart
+from cluster.lineage import lineage
+from cluster.pictures import Display, display_of
+from cluster.previews import previews
 from cluster.report import UNREADABLE, main, write_report
 from storage import Archive
 
@@ -129,7 +131,7 @@ def test_the_command_writes_where_it_is_told_and_refuses_a_folder(archive, tmp_p
 def test_the_frame_with_the_largest_hole_is_shown_first(archive):
     shot = add_shot(archive, "one", frames=12)
     add_version(shot)
-    shown = previews(shot, shot.version("v1"))
+    shown = previews(lineage(shot))
     assert len(shown.frames) == 5
     assert shown.frames[shown.first].number == 1003
     numbers = [frame.number for frame in shown.frames]
@@ -139,7 +141,7 @@ def test_the_frame_with_the_largest_hole_is_shown_first(archive):
 def test_after_differs_from_before_inside_the_hole(archive):
     shot = add_shot(archive, "one")
     add_version(shot)
-    shown = previews(shot, shot.version("v1"))
+    shown = previews(lineage(shot))
     frame, hole = shown.frames[2], shot.hole[2]
     assert decoded(frame.after)[hole].mean() < 40 < decoded(frame.before)[hole].mean()
     assert decoded(shown.slice.after)[:, 25:29].mean() < 40
@@ -149,12 +151,61 @@ def test_what_is_not_filled_has_no_after(archive):
     shot, plain = add_shot(archive, "one"), add_shot(archive, "two", holes=False)
     add_version(shot, filled=3)
     add_version(plain)
-    shown = previews(shot, shot.version("v1"))
+    shown = previews(lineage(shot))
     assert [frame.after is not None for frame in shown.frames] == [True, True, True, False, False]
     assert shown.slice.after is None
-    shown = previews(plain, plain.version("v1"))
+    shown = previews(lineage(plain))
     assert all(frame.after is None for frame in shown.frames)
     assert shown.slice is None
+
+
+def test_frames_and_slice_go_through_the_hole_that_is_filled(archive):
+    shot = add_shot(archive, "one", given=[0], truth=True)
+    add_masks(shot)
+    add_version(shot, mask="m001")
+    shown = previews(lineage(shot))
+    assert [frame.number for frame in shown.frames] == [1001, 1002, 1003, 1005, 1006]
+    hole = np.stack([hole_at(t)[shown.slice.number] for t in range(len(shot))])
+    rows = np.flatnonzero(hole.repeat(shown.slice.height // len(shot), axis=0))
+    after, truth = (decoded(p).reshape(-1, 3) for p in (shown.slice.after, shown.slice.truth))
+    assert after[rows].mean() < 40 < 215 < truth[rows].mean()
+
+
+def test_masks_that_were_made_are_shown_with_those_given_and_those_that_stand_out(archive):
+    shot = add_shot(archive, "one", given=[0, 5], frames=40)
+    add_masks(shot)
+    shot.mask_version("m001").write(23, np.zeros((36, 64), bool))
+    review = previews(lineage(shot)).review
+    numbers = [frame.number for frame in review.frames]
+    assert {1001, 1006, 1003, 1024, 1040} <= set(numbers)
+    assert numbers == sorted(numbers)
+    assert (review.given_numbers, review.empty_numbers) == ([1001, 1006], [1024])
+
+
+def test_masks_still_in_the_making_are_shown_as_far_as_they_go(archive, page):
+    shot = add_shot(archive, "one", given=[0])
+    add_masks(shot, made=3, status="filling")
+    review = previews(lineage(shot)).review
+    assert [frame.number for frame in review.frames] == [1001, 1002, 1003]
+    assert np.isnan(review.shares[3:]).all()
+    text = page()
+    assert '<span class="state propagating">propagating</span>' in text
+    assert "--masks m001" not in text
+
+
+def test_the_page_says_how_to_export_the_masks_that_were_made(archive, page):
+    add_masks(add_shot(archive, "one", given=[0]))
+    assert "one one-masks/ --masks m001</pre>" in page()
+
+
+def test_a_coarser_scale_stands_in_for_a_result_to_come(archive, page):
+    shot = add_shot(archive, "one")
+    add_scales(shot, "16x9", "32x18", status="fitting", filled=2)
+    assert all(frame.after is not None for frame in previews(lineage(shot)).frames)
+    text = page()
+    assert "fitting 32×18</span>" in text
+    assert "Filled at 16×9 so far" in text
+    assert re.findall(r"<th scope=\"row\">(\d.*?)</th>", text) == ["16×9", "32×18"]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +213,7 @@ def test_what_is_not_filled_has_no_after(archive):
 )
 def test_every_kind_of_pixel_becomes_a_picture_of_at_most_720_px(archive, dtype, channels):
     shot = add_shot(archive, "one", dtype=dtype, channels=channels, size=(40, 900), frames=1)
-    (frame,) = previews(shot, None).frames
+    (frame,) = previews(lineage(shot)).frames
     assert (frame.width, frame.height) == (720, 32)
     assert decoded(frame.before).shape == (32, 720, 3)
 
@@ -186,6 +237,22 @@ def test_charts_rise_with_the_values_and_hold_the_peer():
     assert loss.path.count("L") < 200
     assert "0.01" in [tick.label for tick in loss.ticks]
     assert loss_chart([1, 2], [0.0, None]) is None
+
+
+def test_the_chart_of_areas_starts_at_zero_and_breaks_where_no_mask_is_made():
+    chart = area_chart(np.array([0.1, 0.1, np.nan, 0.2, 0.0]), [0, 2])
+    assert chart.path == "M0 54.55L25 54.55M75 9.09L100 100"
+    assert chart.marks == ((0.0, 54.55),)
+    assert [tick.label for tick in chart.ticks] == ["0 %", "10 %", "20 %"]
+    assert area_chart(np.array([0.1]), [0]) is None
+    assert area_chart(np.zeros(3), []).path == "M0 100L50 100L100 100"
+
+
+def test_frame_numbers_are_listed_as_runs():
+    assert report._runs([7]) == "7"
+    assert report._runs([1, 2, 3, 7, 9, 10]) == "1–3, 7, 9–10"
+    assert report._runs(list(range(0, 40, 2))) == "0, 2, 4, 6, 8, 10, 12, 14, …"
+    assert report._runs([]) == ""
 
 
 def test_pictures_in_the_page_are_webp(archive, page):

@@ -11,7 +11,8 @@ import torch
 from job_fakes import failures, moving_hole, pixels, quick, result, run, write_shot
 
 from cluster.backlog import ShotSpec
-from cluster.footage import VALIDATION, Judged, Plates, tone_for
+from cluster.footage import tone_for
+from cluster.plates import VALIDATION, Judged, Plates
 from inpaint.progressive import Scale
 from inpaint.windows import Window
 from storage import Archive, Version

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from report_fakes import QUALITY, add_shot, add_version, every_state
+from report_fakes import QUALITY, add_masks, add_scales, add_shot, add_version, every_state
 
 from cluster.status import decibels, duration, main, percent
 from cluster.summary import Quality, summarise, worst_first
@@ -55,6 +55,68 @@ def test_what_is_planned_and_not_there_yet_is_waiting(archive):
     ]
 
 
+def test_the_scales_of_a_result_are_its_stages_and_their_times_add_up(archive):
+    add_scales(add_shot(archive, "one"), "16x9", "32x18", "64x36")
+    (summary,) = summarise(archive)
+    assert (summary.version, summary.doing) == ("v001", "done")
+    assert [stage.scale for stage in summary.stages] == ["16x9", "32x18", "64x36"]
+    assert (summary.fit_s, summary.fill_s) == (3 * 125.0, 3 * 7.0)
+
+
+def test_a_coarse_scale_is_work_and_no_result(archive):
+    add_scales(add_shot(archive, "fits"), "16x9", "32x18", status="fitting", step=70, filled=0)
+    add_scales(add_shot(archive, "next"), "16x9")
+    add_scales(add_shot(archive, "fills"), "16x9", "32x18", "64x36", status="filling", filled=2)
+    add_scales(add_shot(archive, "sinks"), "16x9", status="failed", error="out of memory")
+    found = {s.shot: (s.version, s.doing, s.step) for s in summarise(archive)}
+    assert found == {
+        "fits": ("v001", "fitting 32×18", 70),
+        "next": ("v001", "fitting 32×18", None),
+        "fills": ("v001", "filling 64×36", 200),
+        "sinks": ("v001", "failed 16×9", 200),
+    }
+    known = [s.shot for s in summarise(archive) if s.quality.validation_psnr is not None]
+    assert known == ["fills"]
+
+
+def test_a_result_begun_later_is_shown_even_at_its_coarsest_scale(archive):
+    shot = add_shot(archive, "one")
+    add_scales(shot, "16x9", "32x18", "64x36")
+    add_scales(shot, "16x9", of="v002", status="fitting")
+    (newest,) = summarise(archive)
+    (named,) = summarise(archive, versions={"one": "v001"})
+    assert (newest.version, newest.doing) == ("v002", "fitting 16×9")
+    assert (named.version, named.doing) == ("v001", "done")
+
+
+def test_a_shot_whose_masks_are_being_made_is_propagating(archive):
+    shot = add_shot(archive, "one", given=[0])
+    add_masks(shot, made=2, status="fitting", step=12, seconds=None)
+    (summary,) = summarise(archive)
+    assert (summary.state, summary.step, summary.steps) == ("propagating", 12, 60)
+    assert (summary.version, summary.hole_share) == (None, None)
+
+
+def test_masks_that_were_made_count_as_the_hole_and_as_work(archive):
+    shot = add_shot(archive, "one", given=[0])
+    add_masks(shot)
+    assert [s.state for s in summarise(archive)] == ["waiting"]
+    add_version(shot, mask="m001")
+    (summary,) = summarise(archive)
+    assert (summary.state, summary.total_s) == ("done", 20 + 1 + 125 + 7)
+    assert [stage.kind for stage in summary.stages] == ["masks", "fit"]
+    assert summary.hole_share == pytest.approx((5 * 160 + 240) / (6 * 36 * 64))
+
+
+def test_new_masks_for_a_result_to_come_show_before_an_older_result(archive):
+    shot = add_shot(archive, "one", given=[0])
+    add_masks(shot)
+    add_version(shot, "v001", mask="m001")
+    add_masks(shot, "m002", status="filling", made=3)
+    states = [summarise(archive, versions=v)[0].state for v in ({}, {"one": "v001"})]
+    assert states == ["propagating", "done"]
+
+
 def test_a_failure_of_an_ingest_stands_beside_the_older_result(archive):
     add_version(add_shot(archive, "one"))
     archive.files.write("failures.json", b'{"one": "the source changed"}')
@@ -90,11 +152,20 @@ def test_status_prints_a_row_for_each_shot_and_the_reasons_below(archive, capsys
     assert lines[-1] == "7 shots: 2 failed, 2 done, 1 copied, 1 waiting, 1 fitting"
 
 
+def test_status_names_the_scale_in_work(archive, capsys):
+    add_scales(add_shot(archive, "one"), "16x9", "32x18", status="fitting", step=70, filled=0)
+    assert main([archive.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (row,) = (" ".join(line.split()) for line in lines if line.startswith("one"))
+    assert row == "one 6 64×36 7.5 % v001 fitting 32×18 70/200 – 4 min 24 s"
+
+
 def test_json_holds_every_value_and_no_number_json_lacks(archive, capsys):
-    add_version(add_shot(archive, "one"), quality=QUALITY | {"hole_psnr": float("inf")})
+    quality = QUALITY | {"hole_psnr": float("inf"), "validation_psnr": float("inf")}
+    add_version(add_shot(archive, "one"), quality=quality)
     assert main([archive.url, "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
-    assert one["quality"]["hole_psnr"] == "inf"
+    assert one["quality"]["hole_psnr"] == one["stages"][0]["validation_psnr"] == "inf"
     assert (one["shot"], one["state"], one["fill_s"]) == ("one", "done", 7.0)
 
 

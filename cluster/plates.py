@@ -1,0 +1,222 @@
+"""A shot at one of its finer scales, read window by window, and what it is judged by."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from inpaint.clip import Clip, joined, picture, shrunk, stored, touched
+from inpaint.fill import fill
+from inpaint.internal import Exam, judged_frames
+from inpaint.network import Network
+from inpaint.progressive import Pool, Scale, boundary_windows
+from inpaint.tone import Tone
+from inpaint.windows import Window
+from storage import Version
+from storage.boundary import CELL_PX
+
+VALIDATION = "validation.npz"
+"""Beside the version of every scale but the last: the validation hole, and what the coarsest made
+of it."""
+
+POOL_GROUPS = 8
+GROUP_WINDOWS = 8
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The validation hole of a shot's coarsest scale and what was made of it there.
+
+    The finer scales keep clear of the same places, and are judged with these pictures as prior.
+
+    Attributes:
+        hole: `(T, h, w)` bool.
+        frames: `(N,)`, the frames that are judged.
+        pictures: `(N, h, w, C)` float16, 0 to 1 after the tone curve.
+    """
+
+    hole: np.ndarray
+    frames: np.ndarray
+    pictures: np.ndarray
+
+    @classmethod
+    def of(cls, network: Network, clip: Clip, judge: Tensor, accelerator: Accelerator) -> Judged:
+        """Let a fitted network fill the validation hole."""
+        index = judged_frames(judge)
+        part = clip[index]
+        made = fill(network, replace(part, hole=part.unknown), accelerator)
+        pictures = [made.permute(1, 2, 0).cpu().half().numpy() for _, made in made]
+        shape = (0, *clip.size, clip.frames.shape[1])
+        stacked = np.stack(pictures) if pictures else np.zeros(shape, np.float16)
+        return cls(judge[:, 0].cpu().numpy(), index.cpu().numpy(), stacked)
+
+    def dump(self) -> bytes:
+        buffer = io.BytesIO()
+        packed = np.packbits(self.hole, axis=-1)
+        np.savez_compressed(
+            buffer,
+            hole=packed,
+            width=self.hole.shape[-1],
+            frames=self.frames,
+            pictures=self.pictures,
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def read(cls, content: bytes) -> Judged:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            hole = np.unpackbits(saved["hole"], axis=-1, count=int(saved["width"])).astype(bool)
+            return cls(hole, saved["frames"], saved["pictures"])
+
+
+class Plates:
+    """The frames of a shot at one of its finer scales, read where they are needed.
+
+    The prior is the coarser scale's fill inside the hole, and around it what the coarser scale can
+    hold of the known pixels, so that it looks the same in training, at a shifted hole, as it does
+    at the real one.
+
+    Args:
+        version: whose hole is filled.
+        coarser: the result of the scale before.
+        judged: the validation hole to keep clear of.
+    """
+
+    def __init__(
+        self, version: Version, coarser: Version, judged: Judged, tone: Tone, scale: Scale
+    ) -> None:
+        assert scale.factor is not None
+        self._shot, self._hole, self._coarser = version.shot, version.hole, coarser
+        self._judged, self._tone, self._scale = judged, tone, scale
+        self._factor = scale.factor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._scale.size
+
+    def __len__(self) -> int:
+        return len(self._shot)
+
+    def missing(self, t: int) -> np.ndarray:
+        full = Window(0, 0, *self.size)
+        return touched(self._padded(np.asarray(self._hole[t]), full), self.size)
+
+    def window(self, t: int, window: Window, answer: np.ndarray | None = None) -> Clip:
+        """Return a rectangle of a frame.
+
+        Args:
+            answer: `(h, w, C)`: what the coarsest scale made of the validation hole there; it
+                takes the truth's place in the prior.
+        """
+        region = self._region(window)
+        pixels = self._padded(np.asarray(self._shot.frames[(t, *region)]), window)
+        hole = self._padded(np.asarray(self._hole[(t, *region)]), window)
+        size = window.height, window.width
+        one = picture(pixels, hole, size, self._tone)
+        judged = torch.from_numpy(self.judged(t, window))[None, None] & ~one.unknown
+        known = np.where(one.unknown[0, 0, ..., None], 0, _values(one.frames))
+        prior = self._held(known, ~one.unknown[0, 0].numpy())
+        if answer is not None:
+            prior = np.where(judged[0, 0, ..., None], _resized(answer, size), prior)
+        if hole.any():
+            filled = self._padded(np.asarray(self._coarser.filled[(t, *region)]), window)
+            whole = np.where(hole[..., None], filled, pixels)  # a pixel may be of the hole in part
+            made = shrunk(self._tone.encode(whole), size)
+            prior = np.where(one.hole[0, 0, ..., None], made, prior)
+        kept = stored(prior.astype(np.float32), pixels.dtype)
+        return replace(one, unknown=one.unknown | judged, prior=kept)
+
+    def judged(self, t: int, window: Window) -> np.ndarray:
+        """Return the validation hole in a rectangle of a frame, `(height, width)` bool."""
+        height, width = self._judged.hole.shape[1:]
+        rows = (np.arange(window.height) + window.top) * height // self.size[0]
+        columns = (np.arange(window.width) + window.left) * width // self.size[1]
+        return self._judged.hole[t][rows[:, None], columns]
+
+    def exam(self, window_px: int, device: torch.device) -> Exam | None:
+        """Return windows around places of the validation hole, one a judged frame."""
+        clips, where = [], []
+        for t, answer in zip(self._judged.frames.tolist(), self._judged.pictures, strict=True):
+            window = self._around(t, window_px)
+            answer = _resized(answer.astype(np.float32), self.size)
+            clips.append(self.window(t, window, answer[window.slices]))
+            judged = torch.from_numpy(self.judged(t, window))[None, None]
+            where.append(judged & ~clips[-1].hole)
+        if not clips:
+            return None
+        return Exam(joined(clips).to(device), torch.cat(where).to(device))
+
+    def pool(
+        self,
+        index: np.ndarray,
+        window_px: int,
+        uniform_share: float,
+        seed: int,
+        device: torch.device,
+    ) -> Pool:
+        """Return the windows to learn from.
+
+        Args:
+            index: `(T, rows, columns)`: where the boundary lies (`storage.boundary`).
+        """
+        cell_px = CELL_PX / self._factor
+
+        def draw(number: int) -> list[tuple[int, Window]]:
+            random = np.random.default_rng([seed, self._factor, number])
+            return boundary_windows(
+                index, cell_px, window_px, self.size, GROUP_WINDOWS, random, uniform_share
+            )
+
+        return Pool(draw, self.window, groups=POOL_GROUPS, device=device)
+
+    def _held(self, pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Blur to what the scale before can hold; what is not known has no part in it."""
+        sigma = 0.45 * self._scale.enlarged
+        weight = cv2.GaussianBlur(known.astype(np.float32), (0, 0), sigma)
+        blurred = cv2.GaussianBlur(pixels, (0, 0), sigma).reshape(pixels.shape)
+        return blurred / np.maximum(weight, 1e-3)[..., None]
+
+    def _around(self, t: int, window_px: int) -> Window:
+        """A window around the middle pixel of a frame's validation hole."""
+        everywhere = self.judged(t, Window(0, 0, *self.size))
+        places = np.argwhere(everywhere)
+        middle = places[len(places) // 2]
+        sides = [min(window_px, length) for length in self.size]
+        starts = [
+            int(np.clip(at - side // 2, 0, length - side))
+            for at, side, length in zip(middle, sides, self.size, strict=True)
+        ]
+        return Window(*starts, *sides)
+
+    def _region(self, window: Window) -> tuple[slice, slice]:
+        rows, columns = window.slices
+        f = self._factor
+        return slice(rows.start * f, rows.stop * f), slice(columns.start * f, columns.stop * f)
+
+    def _padded(self, values: np.ndarray, window: Window) -> np.ndarray:
+        """Repeat the last rows and columns of a source that is no multiple of the factor."""
+        missing = (
+            window.height * self._factor - values.shape[0],
+            window.width * self._factor - values.shape[1],
+        )
+        if missing == (0, 0):
+            return values
+        margins = [(0, missing[0]), (0, missing[1]), (0, 0)][: values.ndim]
+        return np.pad(values, margins, mode="edge")
+
+
+def _values(frames: Tensor) -> np.ndarray:
+    """One stored frame as float32 `(H, W, C)` in 0 to 1."""
+    scale = 1 / 255 if frames.dtype == torch.uint8 else 1.0
+    return frames[0].permute(1, 2, 0).to(torch.float32).mul(scale).numpy()
+
+
+def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    large = cv2.resize(values, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return large.reshape(*size, -1).clip(0, 1)
