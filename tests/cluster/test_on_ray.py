@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -87,6 +88,19 @@ def test_ray_and_the_serial_runner_give_identical_results(cluster: None, tmp_pat
         agenda = _agenda(shots, tmp_path / name, _config())
         list(run(agenda, _never))
         assert not agenda.failed
+    for shot in shots:
+        assert _same(*(_version(tmp_path / name, shot.name) for name in ("serial", "ray")))
+
+
+def test_scales_and_propagated_masks_are_the_same_on_ray(cluster: None, tmp_path: Path) -> None:
+    shots = [_paint(tmp_path / "scaled"), _paint(tmp_path / "few")]
+    shots[1] = replace(shots[1], mask=f"{shots[1].mask}/0000.png", few=True)
+    finer = _config("size=16x16", "progressive.window_px=32", "propagate.steps=3")
+    for name, run in (("serial", run_serial), ("ray", on_ray.run_on_ray)):
+        agenda = _agenda(shots, tmp_path / name, finer)
+        list(run(agenda, _never))
+        assert not agenda.failed
+        assert "inpaint few v001.16x16" in agenda.done
     for shot in shots:
         assert _same(*(_version(tmp_path / name, shot.name) for name in ("serial", "ray")))
 
