@@ -119,18 +119,18 @@ class Plates:
         hole = self._padded(np.asarray(self._hole[(t, *region)]), window)
         size = window.height, window.width
         one = picture(pixels, hole, size, self._tone)
-        judged = torch.from_numpy(self.judged(t, window))[None, None] & ~one.unknown
-        known = np.where(one.unknown[0, 0, ..., None], 0, _values(one.frames))
-        prior = self._held(known, ~one.unknown[0, 0].numpy())
+        missing, unknown = one.hole[0, 0].numpy(), one.unknown[0, 0].numpy()
+        judged = self.judged(t, window) & ~unknown
+        prior = self._held(_values(one.frames), ~unknown if answer is None else ~(unknown | judged))
         if answer is not None:
-            prior = np.where(judged[0, 0, ..., None], _resized(answer, size), prior)
+            prior = np.where(judged[..., None], _resized(answer, size), prior)
         if hole.any():
             filled = self._padded(np.asarray(self._coarser.filled[(t, *region)]), window)
             whole = np.where(hole[..., None], filled, pixels)  # a pixel may be of the hole in part
-            made = shrunk(self._tone.encode(whole), size)
-            prior = np.where(one.hole[0, 0, ..., None], made, prior)
+            made = shrunk(np.nan_to_num(self._tone.encode(whole), posinf=1, neginf=0), size)
+            prior = np.where(missing[..., None], made, prior)
         kept = stored(prior.astype(np.float32), pixels.dtype)
-        return replace(one, unknown=one.unknown | judged, prior=kept)
+        return replace(one, unknown=torch.from_numpy(unknown | judged)[None, None], prior=kept)
 
     def judged(self, t: int, window: Window) -> np.ndarray:
         """Return the validation hole in a rectangle of a frame, `(height, width)` bool."""
@@ -179,7 +179,7 @@ class Plates:
         """Blur to what the scale before can hold; what is not known has no part in it."""
         sigma = 0.45 * self._scale.enlarged
         weight = cv2.GaussianBlur(known.astype(np.float32), (0, 0), sigma)
-        blurred = cv2.GaussianBlur(pixels, (0, 0), sigma).reshape(pixels.shape)
+        blurred = cv2.GaussianBlur(pixels * known[..., None], (0, 0), sigma).reshape(pixels.shape)
         return blurred / np.maximum(weight, 1e-3)[..., None]
 
     def _around(self, t: int, window_px: int) -> Window:

@@ -119,6 +119,15 @@ def test_the_truth_of_the_validation_hole_is_not_in_the_exams_prior(done: Versio
     assert other.clip.prior[exam.where.expand_as(other.clip.prior)].max() == 0
 
 
+def test_broken_pixels_beside_the_hole_do_no_harm(tmp_path: Path) -> None:
+    frames, hole = pixels(3, *SIZE, 3, "float32"), moving_hole(3, *SIZE)
+    frames[:, SIZE[0] // 4 - 1, :, 1] = np.nan  # along the hole's edge
+    shot = write_shot(tmp_path / "one", frames, hole, ".exr")
+    assert failures(run(tmp_path / "a", scaled("progressive.scales=[3,1]"), shot)) == {}
+    done = result(tmp_path / "a", "one")
+    assert all(np.isfinite(done.result(t)[hole[t]]).all() for t in range(3))
+
+
 @pytest.mark.parametrize("factor", [2, 3])
 def test_a_scale_that_does_not_divide_the_source_covers_it(done: Version, factor: int) -> None:
     found = plates(done, factor)
