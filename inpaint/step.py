@@ -128,6 +128,7 @@ def _ambiguity(
         ~clip.unknown[other],
         state.random,
         config.ambiguity_form,
+        crop_px=min(128, max(32, min(clip.size) // 2 // 16 * 16)),  # a part of small frames, too
         floor=config.ambiguity_floor,
     )
 
