@@ -21,11 +21,11 @@ import torch
 from inpaint.classical import telea
 from inpaint.clip import load
 from inpaint.fill import fill
-from inpaint.holes import validation_hole
+from inpaint.holes import centre_rectangle, validation_hole
 from inpaint.internal import begin, examined, fit
-from inpaint.recipes import RECIPES
 from inpaint.metrics import average, psnr
 from inpaint.network import CAPACITIES, build
+from inpaint.recipes import RECIPES
 from inpaint.tone import Tone
 
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     print("|---|---|---|---|---|---|---|")
     for folder in options.frames:
         frames = read(Path(folder), width, height)
-        hole = centre_rectangle(height, width)
+        hole = centre_rectangle(height, width).numpy()
         _row(folder, "Telea", 0, [telea(frame, hole) for frame in frames], frames, hole, None, 0)
         for recipe in options.recipes:
             _fit(options, folder, recipe, frames, hole)
@@ -49,13 +49,6 @@ def read(folder: Path, width: int, height: int) -> list[np.ndarray]:
     pictures = (cv2.imread(str(file)) for file in sorted(folder.iterdir()))
     small = (cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in pictures)
     return [cv2.cvtColor(p, cv2.COLOR_BGR2RGB) for p in small]
-
-
-def centre_rectangle(height: int, width: int) -> np.ndarray:
-    """Return the fixed mask of IIVI, Table 1: `(H, W)` bool."""
-    hole = np.zeros((height, width), bool)
-    hole[height * 3 // 8 : height * 5 // 8, width * 3 // 8 : width * 5 // 8] = True
-    return hole
 
 
 def _fit(

@@ -3,6 +3,7 @@
 Commands:
     inpaint CLIP --mask MASK -o TARGET   the whole trip for one clip
     launch [CONFIG] [key=value …]        the main job; alone, the demonstration
+    evaluate CONFIG data=… [key=value …] figures against the truth, on sequences as DAVIS has them
     status ARCHIVE                       what is done
     report ARCHIVE [-o PAGE]             the page to look at
     ingest, export, ls, verify, rm …     the archive, as `python -m storage`
@@ -31,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from cluster.launch import main as launch_main
 
         return launch_main(rest)
+    if command == "evaluate":
+        from cluster.evaluate import main as evaluate_main
+
+        return evaluate_main(rest)
     if command in ("status", "report"):
         from cluster import report, status
 

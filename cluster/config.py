@@ -279,7 +279,7 @@ def load_config(path: str | None, words: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: every fault, one a line.
     """
-    values = {} if path is None else _read(path)
+    values = {} if path is None else read_file(path)
     for word in words:
         key, equals, text = word.partition("=")
         if not equals or not key:
@@ -339,6 +339,29 @@ def working_area(text: str) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
+def read_file(path: str) -> dict[str, Any]:
+    """Read a configuration file, named by its path or, one of `configs/`, by its name.
+
+    Raises:
+        ConfigError: it cannot be read, or holds no keys and values.
+    """
+    file = Path(path)
+    if re.fullmatch(r"[\w-]+", path) and not file.is_file():
+        file = CONFIGS / f"{path}.yaml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    values = read_yaml(text, path)
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected keys and values, such as `capacity: small`")
+    return values
+
+
 def read_yaml(text: str, where: str) -> Any:
     """Read YAML with the numbers of YAML 1.2; `2e-4` is one, `no` and `10:30` are text.
 
@@ -374,24 +397,6 @@ for _tag, _pattern, _starts in (
     _Loader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), list(_starts)
     )
-
-
-def _read(path: str) -> dict[str, Any]:
-    file = Path(path)
-    if re.fullmatch(r"[\w-]+", path) and not file.is_file():
-        file = CONFIGS / f"{path}.yaml"
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-    values = read_yaml(text, path)
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected keys and values, such as `capacity: small`")
-    return values
 
 
 def _value(key: str, text: str, word: str) -> Any:

@@ -17,6 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from cluster.inpainting import inpaint
+from cluster.measure import measure
 from cluster.plan import Job
 from cluster.propagating import propagate
 from storage import Archive, InputError, Source
@@ -39,7 +40,8 @@ def run(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     if job.kind in ("propagate", "inpaint"):
         yield from (inpaint if job.kind == "inpaint" else propagate)(job, device, stop)
         return
-    work = _ingesting(job) if job.kind == "ingest" else _exporting(job)
+    works = {"ingest": _ingesting, "measure": measure, "export": _exporting}
+    work = works[job.kind](job)
     with contextlib.closing(work):
         for event in work:
             yield event

@@ -44,6 +44,13 @@ def free_form(count: int, size: tuple[int, int], random: torch.Generator) -> Ten
     return hole[:, None]
 
 
+def centre_rectangle(height: int, width: int) -> Tensor:
+    """Return the fixed mask of IIVI, Table 1: a quarter of each side, `(H, W)` bool."""
+    hole = torch.zeros((height, width), dtype=torch.bool)
+    hole[height * 3 // 8 : height * 5 // 8, width * 3 // 8 : width * 5 // 8] = True
+    return hole
+
+
 def rolled(mask: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Move each of `(B, 1, H, W)` by its own `down` and `right` `(B,)` pixels, with wrap-around."""
     height, width = mask.shape[-2:]

@@ -124,8 +124,9 @@ def sharpness(pictures: Tensor, hole: Tensor, truth: Tensor | None = None) -> Te
 
 def around(hole: Tensor) -> Tensor:
     """Bool `(N, 1, H, W)`: the known pixels up to `RING_PX` from a hole, in rows and columns."""
-    grown = F.max_pool2d(hole.float(), 2 * RING_PX + 1, stride=1, padding=RING_PX) > 0
-    return grown & ~hole
+    side, margin = 2 * RING_PX + 1, RING_PX
+    columns = F.max_pool2d(hole.float(), (1, side), stride=1, padding=(0, margin))
+    return (F.max_pool2d(columns, (side, 1), stride=1, padding=(margin, 0)) > 0) & ~hole
 
 
 def fine_detail(pictures: Tensor, where: Tensor) -> Tensor:
