@@ -3,7 +3,7 @@
 Read in this order: `internal` (the fit) and `step`, `recipes`; `clip`, `holes`, `losses`, `warps`
 and `features` (what it learns from); `network` and `gated` (what learns); `progressive` (scales
 and windows); `fill` and `windows` (the result); `checkpoint`, `tone`, `precision`. `propagate`,
-`segmentation` and `pasting` make many masks of a few. `classical`, `flow` and `flow_propagation`
+`segmentation`, `pasting` and `trail` make many masks of a few. `classical`, `flow` and `flow_propagation`
 are the peers without learning; `metrics`, `temporal` and `perceptual` judge.
 """
 

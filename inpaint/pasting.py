@@ -98,12 +98,13 @@ def scenes(
     """Move object and background as a camera might have seen them some frames later.
 
     The object turns, grows, bends, changes its light and hides behind a strip of background,
-    anywhere on its own frame, from which it was painted out; every fourth time it keeps its
-    surroundings. The guess is the object's mask with errors of its own, sometimes only a part.
+    anywhere on its own frame, from which it was painted out and which may have other colours;
+    every fourth time it keeps its surroundings. The guess is the object's mask with errors of its
+    own, sometimes only a part.
 
     Source: Khoreva et al., Lucid Data Dreaming for Video Object Segmentation, IJCV 2019.
-    Deviations: a smooth random field bends instead of thin-plate splines; occluders; shade; the
-    network is not shown the flow.
+    Deviations: a smooth random field bends instead of thin-plate splines; occluders, shade and
+    other colours; the network is not shown the flow.
 
     Args:
         crop: height and width of the samples, at most the frames'; they lie around the object.
@@ -178,7 +179,7 @@ def _posed(known: Known, stays: Tensor, crop: tuple[int, int], dice: _Dice) -> _
     source = _mapped(place, target, turn, known.centre)
     source = source + _bends(crop, dice) * known.extent_px * 0.03
     middle, wander = (size - 1) / 2, dice.normal(1, 1, 2) * size * 0.05
-    scenery = _mapped(place, middle + wander, _turns(0.1, dice) * _mirrors(dice), middle)
+    scenery = _mapped(place, middle + wander, _turns(0.25, dice) * _mirrors(dice), middle)
     scenery = torch.where(stays, source, scenery)
     return _Pose(place, target, turn, source, scenery, known.centre, known.extent_px)
 
@@ -189,6 +190,7 @@ def _painted(
     """The object on its background, and before it a strip; sometimes out of focus."""
     backdrop = torch.where(stays, known.picture, known.clean)
     scene = _look(backdrop, pose.scenery, "reflection")
+    scene = torch.where(dice.chance(0.4) & ~stays, _recoloured(scene, dice), scene)
     shade = (_bends(tuple(alpha.shape[-2:]), dice)[..., :1].permute(0, 3, 1, 2) * 0.25).exp()
     tint = (dice.normal(known.picture.shape[1], 1, 1) * 0.15).exp()
     light = torch.where(stays, 1, shade * tint)
@@ -200,6 +202,13 @@ def _painted(
     scene = (scene + 1) * (dice.normal(known.picture.shape[1], 1, 1) * 0.05).exp() - 1
     blurred = F.avg_pool2d(F.pad(scene, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     return torch.where(dice.chance(0.25), blurred, scene)
+
+
+def _recoloured(scene: Tensor, dice: _Dice) -> Tensor:
+    """Mix the channels at random: what is unlike the known background is not yet the object."""
+    channels = scene.shape[1]
+    mix = torch.eye(channels, device=scene.device) + dice.normal(channels, channels) * 0.6
+    return torch.einsum("bij,bjhw->bihw", mix, scene).clamp(-1, 1)
 
 
 def _guessed(mask: Tensor, pose: _Pose, strip: Tensor, dice: _Dice) -> Tensor:

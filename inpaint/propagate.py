@@ -5,7 +5,7 @@
     for t, mask in predict(network, clip, given, config, state.accelerator):
         ...  # the hole of frame t
 
-Source: IIVI (Ouyang et al., ICCV 2021), "video mask propagation". Shapes: `T C H W`.
+Source: IIVI (Ouyang et al., ICCV 2021), its mask propagation. Shapes: `T C H W`.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 
 from inpaint.clip import Clip
-from inpaint.flow import flow, warped
 from inpaint.internal import PULSE_S, Report
 from inpaint.pasting import Known, Sample, known, rolled_onto_itself, scenes
 from inpaint.precision import Precision, accelerator
 from inpaint.recipes import FitConfig, learning_rate
 from inpaint.segmentation import Segmenter
 from inpaint.step import State
+from inpaint.trail import Trail
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,8 @@ class PropagateConfig:
     crop: float = 1.0
     unguided: float = 1.0
     threshold: float = 0.5
-    trail_threshold: float = 0.8
-    reach: float = 0.15
-    inertia: float = 2.0
+    trail_threshold: float = 0.9
+    reach: float = 0.25
     report_every: int = 50
     seed: int = 0
     precision: Precision = "auto"
@@ -87,8 +85,13 @@ RECIPES = {
         samples="scenes",
         crop=0.5,
         unguided=0.2,
+        threshold=0.4,
     ),
 }
+
+
+MOST_SHOWN = 16
+"""They are held in full precision while the network learns."""
 
 
 def begin(network: Segmenter, config: PropagateConfig, device: torch.device) -> State:
@@ -111,13 +114,15 @@ def fit(
 
     Args:
         clip: on the state's device.
-        given: the frames whose hole is the object's mask; no other frame's hole is looked at.
+        given: the frames whose hole is the object's mask; no other frame's hole is looked at. Of
+            many, `MOST_SHOWN` at most are learnt from, spread over them.
 
     Raises:
         ValueError: no frame is given, or one without a hole.
         FloatingPointError: the loss is not a number.
     """
-    material = known(clip, checked(clip, given))
+    shown = checked(clip, given)
+    material = known(clip, shown[:: math.ceil(len(shown) / MOST_SHOWN)])
     network.train()
     total, counted = torch.zeros((), device=state.device), 0
     started, first, paused = time.monotonic(), state.step, time.monotonic()
@@ -147,9 +152,9 @@ def predict(
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield each frame's number and mask, `(1, H, W)` bool, in order from frame `start` on.
 
-    A given frame has its own mask. With guesses, a mask follows from the
-    one before, so that a later `start` does again what lies between it and a given frame: the
-    masks are the same, for the time of one forward pass a frame.
+    A given frame has its own mask. With guesses each mask follows from its neighbour's on the side
+    of the nearest given frame; a later `start` does those in between again, a forward pass and a
+    flow a frame, and gives the same masks. Those before a given frame are held until it is reached.
     """
     network.eval()
     for chain in chains(len(clip), checked(clip, given)):
@@ -237,7 +242,7 @@ def weighted_entropy(logit: Tensor, object: Tensor, weight: Tensor, alpha: float
 
     `−(y log ỹ + α (1 − y) log(1 − ỹ))`, `(B, 1, H, W)` each, over the pixels that have a weight.
 
-    Source: IIVI, section 3.5, `L_we`. Deviation: a mean, not a sum.
+    Source: IIVI, `L_we` of the mask propagation. Deviation: a mean, not a sum.
     """
     missed = object * F.softplus(-logit)
     invented = alpha * (1 - object) * F.softplus(logit)
@@ -259,59 +264,21 @@ def _follow(
     accelerator: Accelerator,
 ) -> Iterator[tuple[int, Tensor]]:
     """Go along a chain of frames; a chain that goes on yields its given frame, too."""
+    given = clip.hole[chain[0]]
     if chain[0] <= chain[-1]:
-        yield chain[0], clip.hole[chain[0]]
-    trail = Trail(clip.hole[chain[0]][None], int(clip.hole[chain[0]].sum()))
+        yield chain[0], given
+    trail = Trail(given[None], float(given.sum()))
     for before, t in pairwise(chain):
         old, picture = (clip.pictures(slice(at, at + 1)) for at in (before, t))
-        if config.unguided < 1:
+        if config.unguided == 1:
+            alone = torch.zeros_like(picture[:, :1])
+            probability = _probability(network, picture, alone, accelerator)
+        else:
             trail = trail.carried(old, picture)
-        guess = trail.mask.float() if config.unguided < 1 else torch.zeros_like(picture[:, :1])
-        share = _probability(network, picture, guess, accelerator)
-        if config.unguided < 1:
-            share = (share.logit(1e-6) + config.inertia * (2 * guess - 1)).sigmoid()
-            share = share * trail.search(config.reach)
-            trail = trail.renewed(share > config.trail_threshold)
-        yield t, share[0] > config.threshold
-
-
-@dataclass(frozen=True)
-class Trail:
-    """Where the object was seen last, followed from frame to frame.
-
-    Attributes:
-        mask: `(1, 1, H, W)` bool.
-        area_px: about how large the object was when last seen.
-        lost: frames since then.
-    """
-
-    mask: Tensor
-    area_px: float
-    lost: int = 0
-
-    def carried(self, before: Tensor, after: Tensor) -> Trail:
-        """Move along with what moved between two pictures `(1, C, H, W)`; stay at the border."""
-        way = flow(_pixels(after), _pixels(before))
-        moved = warped(self.mask[0, 0].float().cpu().numpy(), way) > 0.5
-        mask = torch.from_numpy(moved)[None, None].to(self.mask.device)
-        return replace(self, mask=mask) if moved.any() else self
-
-    def search(self, reach: float) -> Tensor:
-        """Where the object may be: the farther, the longer it was not seen."""
-        by_px = max(3, round(reach * (1 + self.lost) * math.sqrt(self.area_px)))
-        by_px = min(by_px, max(self.mask.shape))
-        return F.max_pool2d(self.mask.float(), 2 * by_px + 1, stride=1, padding=by_px)
-
-    def renewed(self, seen: Tensor) -> Trail:
-        """Go on with what is seen now, unless that is too little to be the object."""
-        area_px = float(seen.sum())
-        if area_px < LOST * self.area_px:
-            return replace(self, lost=self.lost + 1)
-        return Trail(seen, max(area_px, 0.95 * self.area_px))
-
-
-LOST = 0.3
-"""Below this share of its area the object counts as hidden."""
+            probability = _probability(network, picture, trail.mask.float(), accelerator)
+            probability *= trail.search(config.reach)
+            trail = trail.renewed(probability > config.trail_threshold)
+        yield t, probability[0] > config.threshold
 
 
 @torch.no_grad()
@@ -321,10 +288,6 @@ def _probability(
     with accelerator.autocast():
         logit = network(picture, guess)
     return logit.float().sigmoid()
-
-
-def _pixels(picture: Tensor) -> np.ndarray:
-    return ((picture[0] + 1) / 2).permute(1, 2, 0).cpu().numpy()
 
 
 def _schedule(config: PropagateConfig) -> FitConfig:
