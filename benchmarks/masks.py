@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from inpaint.clip import Clip, load
+from inpaint.learning import begin
 from inpaint.metrics import average
-from inpaint.propagate import RECIPES, PropagateConfig, begin, fit, predict, region
+from inpaint.propagate import RECIPES, PropagateConfig, fit, predict, region
 from inpaint.segmentation import CAPACITIES, build
 from inpaint.tone import Tone
 from inpaint.trail import Trail

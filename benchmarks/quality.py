@@ -22,7 +22,8 @@ from inpaint.classical import telea
 from inpaint.clip import load
 from inpaint.fill import fill
 from inpaint.holes import centre_rectangle, validation_hole
-from inpaint.internal import begin, examined, fit
+from inpaint.internal import examined, fit
+from inpaint.learning import begin
 from inpaint.metrics import average, psnr
 from inpaint.network import CAPACITIES, build
 from inpaint.recipes import RECIPES

@@ -15,8 +15,7 @@ from typing import Any
 import torch
 
 from inpaint import checkpoint
-from inpaint.internal import Report
-from inpaint.step import State
+from inpaint.learning import Report, State
 from storage import Version
 from storage.mask_versions import MaskVersion
 

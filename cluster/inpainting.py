@@ -28,7 +28,8 @@ from inpaint.classical import telea
 from inpaint.clip import enlarge, load
 from inpaint.fill import fill
 from inpaint.flow_propagation import propagate as propagated
-from inpaint.internal import begin, fit
+from inpaint.internal import fit
+from inpaint.learning import begin
 from inpaint.network import CAPACITIES, Network, build
 from inpaint.recipes import FitConfig
 from inpaint.tone import Tone

@@ -18,7 +18,8 @@ from cluster.config import propagate_config
 from cluster.fitting import Event, Fitting, Stop, Work
 from cluster.plan import Job, propagated_part
 from inpaint.clip import Clip, load, working_size
-from inpaint.propagate import begin, fit, predict
+from inpaint.learning import begin
+from inpaint.propagate import fit, predict
 from inpaint.segmentation import CAPACITIES, build
 from inpaint.tone import tone_of
 from storage import Archive, Shot

@@ -1,10 +1,11 @@
 """Tensors: fitting a network to a clip and filling its holes with it. No storage, no ray.
 
-Read in this order: `internal` (the fit) and `step`, `recipes`; `clip`, `holes`, `losses`, `warps`
-and `features` (what it learns from); `network` and `gated` (what learns); `progressive` (scales
-and windows); `fill` and `windows` (the result); `checkpoint`, `tone`, `precision`. `propagate`,
-`segmentation`, `pasting` and `trail` make many masks of a few. `classical`, `flow` and `flow_propagation`
-are the peers without learning; `metrics`, `temporal` and `perceptual` judge.
+Read in this order: `internal` (the fit) with `learning`, `step` and `recipes`; `clip`, `holes`,
+`losses`, `warps` and `features` (what it learns from); `network` and `gated` (what learns);
+`progressive` (scales and windows); `fill` and `windows` (the result); `checkpoint`, `tone` and
+`precision`. `propagate`, `segmentation`, `pasting` and `trail` make many masks of a few.
+`classical`, `flow` and `flow_propagation` are the peers without learning; `metrics`, `temporal` and
+`perceptual` judge.
 """
 
 import os

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from inpaint.step import State
+from inpaint.learning import State
 
 FORMAT = 1
 DIGEST_BYTES = hashlib.sha256().digest_size

@@ -10,54 +10,19 @@ Source: Ouyang et al., Internal Video Inpainting by Implicit Long-range Propagat
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from inpaint.clip import Clip, Footage
+from inpaint.learning import Report, State, learn
 from inpaint.metrics import average, psnr
 from inpaint.network import Network
-from inpaint.precision import accelerator
-from inpaint.recipes import FitConfig, learning_rate
-from inpaint.step import State, draw_batch, features_of, step
-
-
-@dataclass(frozen=True)
-class Report:
-    """Where a fit stands.
-
-    Attributes:
-        step: steps done.
-        loss: mean since the last entry of the curve.
-        learning_rate: of the last step.
-        steps_per_s: since the fit was started or resumed.
-        entry: whether this belongs to the curve; reports in between only show life.
-        validation_psnr: mean over frames at the validation hole, in dB, when just measured.
-    """
-
-    step: int
-    loss: float
-    learning_rate: float
-    steps_per_s: float
-    entry: bool
-    validation_psnr: float | None = None
-
-
-PULSE_S = 2.0
-"""A report comes at least this often, so that the caller can stop a fit of slow steps."""
-
-
-def begin(network: Network, config: FitConfig, device: torch.device) -> State:
-    """Return the state before the first step, and move the network to the device."""
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    random = torch.Generator(device).manual_seed(config.seed)
-    accelerate = accelerator(config.precision, device)
-    accelerate.prepare(network)
-    return State(0, accelerate.prepare(optimizer), random, accelerate)
+from inpaint.recipes import FitConfig
+from inpaint.step import draw_batch, features_of, step
 
 
 @dataclass(frozen=True)
@@ -91,28 +56,16 @@ def fit(
     network.train()
     features = features_of(network, config, state.device)
     clip, donors = None, torch.empty(0)
-    total, counted = torch.zeros((), device=state.device), 0
-    started, first, paused = time.monotonic(), state.step, time.monotonic()
-    while state.step < config.steps:
+
+    def take(rate: float) -> Tensor:
+        nonlocal clip, donors
         if clip is not (clip := footage.at(state.step)):
             donors = clip.hole[clip.hole.flatten(1).any(dim=1)]
-        rate = learning_rate(state.step, config)
         batch = draw_batch(clip, donors, config, state.random)
-        total += step(network, clip, batch, features, config, state, rate)
-        counted += 1
-        due = state.step % config.validate_every == 0 or state.step == config.steps
-        entry = due or state.step % config.report_every == 0
-        if not entry and time.monotonic() - paused < PULSE_S:
-            continue
-        loss = float(total) / counted  # waits for the device
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} at step {state.step}")
-        score = validate(network, exam, state) if exam is not None and due else None
-        paused = time.monotonic()
-        speed = (state.step - first) / (paused - started)
-        yield Report(state.step, loss, rate, speed, entry, score)
-        if entry:
-            total, counted = torch.zeros_like(total), 0
+        return step(network, clip, batch, features, config, state, rate)
+
+    judge = None if exam is None else partial(validate, network, exam, state)
+    yield from learn(config, state, take, judge, config.validate_every)
 
 
 @torch.no_grad()

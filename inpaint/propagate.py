@@ -11,9 +11,9 @@ Source: IIVI (Ouyang et al., ICCV 2021), its mask propagation. Shapes: `T C H W`
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -23,25 +23,17 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from inpaint.clip import Clip
-from inpaint.internal import PULSE_S, Report
+from inpaint.learning import Report, Schedule, State, learn
 from inpaint.pasting import Known, Sample, known, rolled_onto_itself, scenes
-from inpaint.precision import Precision, accelerator
-from inpaint.recipes import FitConfig, learning_rate
 from inpaint.segmentation import Segmenter
-from inpaint.step import State
 from inpaint.trail import Trail
 
 
 @dataclass(frozen=True)
-class PropagateConfig:
-    """How to learn an object, and how to look for it.
+class PropagateConfig(Schedule):
+    """How to learn an object, and how to look for it. The defaults are the authors'.
 
     Attributes:
-        steps: optimiser steps.
-        batch: samples a step.
-        learning_rate: of Adam.
-        schedule: `constant`, or `cosine`: from the full rate down to a fiftieth of it.
-        warmup_steps: the rate rises linearly over these first steps.
         alpha: what calling background object costs, where the reverse costs 1.
         samples: `rolled`: pasted onto its own frame; `scenes`: moved, changed and partly hidden.
         crop: share of the frame's sides that a sample of `scenes` shows.
@@ -51,16 +43,11 @@ class PropagateConfig:
         trail_threshold: probability from which a pixel leads on to the next frame.
         reach: how far from its guess the object is looked for, in roots of its area; further for
             each frame in which it was not found.
-        report_every: steps between entries of the loss curve.
-        seed: of everything random.
-        precision: of the network's arithmetic.
     """
 
     steps: int = 8_000
     batch: int = 6
     learning_rate: float = 1e-4
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup_steps: int = 0
     alpha: float = 0.8
     samples: Literal["rolled", "scenes"] = "rolled"
     crop: float = 1.0
@@ -68,9 +55,6 @@ class PropagateConfig:
     threshold: float = 0.5
     trail_threshold: float = 0.9
     reach: float = 0.25
-    report_every: int = 50
-    seed: int = 0
-    precision: Precision = "auto"
 
 
 RECIPES = {
@@ -94,16 +78,6 @@ MOST_SHOWN = 16
 """They are held in full precision while the network learns."""
 
 
-def begin(network: Segmenter, config: PropagateConfig, device: torch.device) -> State:
-    """Return the state before the first step, and move the network to the device."""
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    random = torch.Generator(device).manual_seed(config.seed)
-    accelerate = accelerator(config.precision, device)
-    accelerate.prepare(network)
-    return State(0, accelerate.prepare(optimizer), random, accelerate)
-
-
 def fit(
     network: Segmenter, clip: Clip, given: Sequence[int], config: PropagateConfig, state: State
 ) -> Iterator[Report]:
@@ -124,22 +98,7 @@ def fit(
     shown = checked(clip, given)
     material = known(clip, shown[:: math.ceil(len(shown) / MOST_SHOWN)])
     network.train()
-    total, counted = torch.zeros((), device=state.device), 0
-    started, first, paused = time.monotonic(), state.step, time.monotonic()
-    while state.step < config.steps:
-        rate = learning_rate(state.step, _schedule(config))
-        total += _step(network, material, config, state, rate)
-        counted += 1
-        entry = state.step % config.report_every == 0 or state.step == config.steps
-        if not entry and time.monotonic() - paused < PULSE_S:
-            continue
-        loss = float(total) / counted  # waits for the device
-        if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss} at step {state.step}")
-        paused = time.monotonic()
-        yield Report(state.step, loss, rate, (state.step - first) / (paused - started), entry)
-        if entry:
-            total, counted = torch.zeros_like(total), 0
+    yield from learn(config, state, partial(_step, network, material, config, state))
 
 
 def predict(
@@ -228,13 +187,7 @@ def _step(
     with state.accelerator.autocast():
         logit = network(sample.picture, sample.guess)
     loss = weighted_entropy(logit.float(), sample.object, sample.weight, config.alpha)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.zero_grad()
-    state.accelerator.backward(loss)
-    state.optimizer.step()
-    state.step += 1
-    return loss.detach()
+    return state.descend(loss, rate)
 
 
 def weighted_entropy(logit: Tensor, object: Tensor, weight: Tensor, alpha: float) -> Tensor:
@@ -288,13 +241,3 @@ def _probability(
     with accelerator.autocast():
         logit = network(picture, guess)
     return logit.float().sigmoid()
-
-
-def _schedule(config: PropagateConfig) -> FitConfig:
-    """The part of the config that the rate goes by."""
-    return FitConfig(
-        steps=config.steps,
-        learning_rate=config.learning_rate,
-        schedule=config.schedule,
-        warmup_steps=config.warmup_steps,
-    )

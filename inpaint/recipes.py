@@ -5,24 +5,18 @@ IIVI: Ouyang et al., Internal Video Inpainting by Implicit Long-range Propagatio
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from inpaint.precision import Precision
+from inpaint.learning import Schedule
 from inpaint.warps import WarpRanges
 
 
 @dataclass(frozen=True)
-class FitConfig:
-    """How to fit.
+class FitConfig(Schedule):
+    """How to fit. The defaults are the authors'.
 
     Attributes:
-        steps: optimiser steps.
-        batch: frames a step.
-        learning_rate: of Adam.
-        schedule: `constant`, or `cosine`: from the full rate down to a fiftieth of it.
-        warmup_steps: the rate rises linearly over these first steps.
         holes: laid over the frames to learn on: the clip's own, `shifted`, or `free_form` strokes
             (the ablation of IIVI).
         shifted_holes: holes laid over each frame of a batch.
@@ -36,17 +30,12 @@ class FitConfig:
         warps: its `g`.
         regularise_share: part of the steps, the last ones, in which these two losses act; before,
             the network reconstructs only. IIVI: 20,000 of 80,000.
-        report_every: steps between entries of the loss curve.
         validate_every: steps between measurements at the validation hole.
-        seed: of everything random.
-        precision: of the network's arithmetic.
     """
 
     steps: int = 50_000
     batch: int = 5
     learning_rate: float = 2e-4
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup_steps: int = 0
     holes: Literal["shifted", "free_form"] = "shifted"
     shifted_holes: int = 1
     hole_weight: float = 0.0
@@ -58,10 +47,7 @@ class FitConfig:
     stabilisation: float = 0.0
     warps: WarpRanges = field(default_factory=WarpRanges)
     regularise_share: float = 0.25
-    report_every: int = 50
     validate_every: int = 500
-    seed: int = 0
-    precision: Precision = "auto"
 
 
 RECIPES = {
@@ -77,14 +63,6 @@ RECIPES = {
         hole_weight=5.0,
     ),
 }
-
-
-def learning_rate(step: int, config: FitConfig) -> float:
-    """Return the rate of a step (counted from 0)."""
-    rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup_steps))
-    if config.schedule == "constant":
-        return rate
-    return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
 
 
 def regularises(step: int, config: FitConfig) -> bool:

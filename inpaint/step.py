@@ -9,30 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
 from inpaint.clip import Clip
 from inpaint.features import Features, internal, vgg19
 from inpaint.holes import free_form, shifted_holes
+from inpaint.learning import State
 from inpaint.losses import ambiguity, reconstruction, stabilisation
 from inpaint.network import Network
 from inpaint.recipes import FitConfig, regularises
 from inpaint.warps import draw
-
-
-@dataclass
-class State:
-    """What a fit carries from step to step; with the weights, all that a checkpoint holds."""
-
-    step: int
-    optimizer: torch.optim.Optimizer
-    random: torch.Generator
-    accelerator: Accelerator
-
-    @property
-    def device(self) -> torch.device:
-        return self.random.device
 
 
 @dataclass(frozen=True)
@@ -93,13 +79,7 @@ def step(
                 network, batch, stages, config, state
             )
     # Learn.
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate
-    state.optimizer.zero_grad()
-    state.accelerator.backward(loss)
-    state.optimizer.step()
-    state.step += 1
-    return loss.detach()
+    return state.descend(loss, rate)
 
 
 def _filled(

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from inpaint.checkpoint import dump
 from inpaint.clip import Clip
-from inpaint.internal import Report, begin, examined, fit
+from inpaint.internal import examined, fit
+from inpaint.learning import Report, begin
 from inpaint.network import Capacity, Network, build
 from inpaint.recipes import FitConfig
 

@@ -12,10 +12,10 @@ import torch
 from inpaint_fakes import COARSE, CPU, REFINED, clip
 
 from inpaint.checkpoint import DamagedCheckpoint, dump, read, restore, seal
-from inpaint.internal import begin, fit
+from inpaint.internal import fit
+from inpaint.learning import State, begin
 from inpaint.network import Capacity, Network, build
 from inpaint.recipes import FitConfig
-from inpaint.step import State
 
 CONFIG = FitConfig(steps=2, batch=2)
 

@@ -18,18 +18,16 @@ from inpaint.fill import fill
 from inpaint.holes import validation_hole
 from inpaint.internal import (
     Exam,
-    Report,
-    begin,
     examined,
     fit,
     judged_frames,
     validate,
 )
+from inpaint.learning import Report, State, begin, learning_rate
 from inpaint.metrics import psnr
 from inpaint.network import Network, build
 from inpaint.precision import Precision
-from inpaint.recipes import RECIPES, FitConfig, learning_rate
-from inpaint.step import State
+from inpaint.recipes import RECIPES, FitConfig
 from inpaint.tone import Tone
 
 SHORT = FitConfig(steps=6, batch=2, learning_rate=1e-3, report_every=1)

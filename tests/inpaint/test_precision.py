@@ -8,7 +8,7 @@ import pytest
 import torch
 from inpaint_fakes import COARSE, CPU, clip, fitted
 
-from inpaint.internal import begin
+from inpaint.learning import begin
 from inpaint.network import build
 from inpaint.precision import Precision, accelerator, resolve
 from inpaint.recipes import FitConfig

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from inpaint_fakes import COARSE, CPU, REFINED, clip
 
 from inpaint.clip import Clip, joined
-from inpaint.internal import begin, fit
+from inpaint.internal import fit
+from inpaint.learning import begin
 from inpaint.network import Capacity, build
 from inpaint.progressive import LARGEST_STEP, Draw, Pool, Scale, boundary_windows, scales
 from inpaint.recipes import FitConfig

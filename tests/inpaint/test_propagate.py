@@ -16,12 +16,11 @@ from torch import Tensor
 
 from inpaint.checkpoint import dump, restore
 from inpaint.clip import Clip
-from inpaint.internal import Report
+from inpaint.learning import Report, State, begin
 from inpaint.metrics import Average, average
 from inpaint.propagate import (
     RECIPES,
     PropagateConfig,
-    begin,
     chains,
     fit,
     predict,
@@ -29,7 +28,6 @@ from inpaint.propagate import (
     weighted_entropy,
 )
 from inpaint.segmentation import Capacity, Segmenter, build
-from inpaint.step import State
 from inpaint.trail import Trail
 
 TINY = Capacity(widths=(8, 16, 32), working_px=0)

@@ -1,0 +1,148 @@
+"""The loop that every fit shares: a schedule, a state, and a generator that takes the steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from inpaint.precision import Precision, accelerator
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to learn, and how fast.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: samples a step.
+        learning_rate: of Adam.
+        schedule: `constant`, or `cosine`: from the full rate down to a fiftieth of it.
+        warmup_steps: the rate rises linearly over these first steps.
+        report_every: steps between entries of the loss curve.
+        seed: of everything random.
+        precision: of the network's arithmetic.
+    """
+
+    steps: int
+    batch: int
+    learning_rate: float
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup_steps: int = 0
+    report_every: int = 50
+    seed: int = 0
+    precision: Precision = "auto"
+
+
+def learning_rate(step: int, schedule: Schedule) -> float:
+    """Return the rate of a step (counted from 0)."""
+    rate = schedule.learning_rate * min(1.0, (step + 1) / max(1, schedule.warmup_steps))
+    if schedule.schedule == "constant":
+        return rate
+    return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / schedule.steps)))
+
+
+@dataclass
+class State:
+    """What a fit carries from step to step; with the weights, all that a checkpoint holds."""
+
+    step: int
+    optimizer: torch.optim.Optimizer
+    random: torch.Generator
+    accelerator: Accelerator
+
+    @property
+    def device(self) -> torch.device:
+        return self.random.device
+
+    def descend(self, loss: Tensor, rate: float) -> Tensor:
+        """Take a step down the loss; return it, still on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        self.step += 1
+        return loss.detach()
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a fit stands.
+
+    Attributes:
+        step: steps done.
+        loss: mean since the last entry of the curve.
+        learning_rate: of the last step.
+        steps_per_s: since the fit was started or resumed.
+        entry: whether this belongs to the curve; reports in between only show life.
+        validation_psnr: mean over frames at the validation hole, in dB, when just measured.
+    """
+
+    step: int
+    loss: float
+    learning_rate: float
+    steps_per_s: float
+    entry: bool
+    validation_psnr: float | None = None
+
+
+PULSE_S = 2.0
+"""A report comes at least this often, so that the caller can stop a fit of slow steps."""
+
+
+def begin(network: nn.Module, schedule: Schedule, device: torch.device) -> State:
+    """Return the state before the first step, and move the network to the device."""
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, fused=True)
+    random = torch.Generator(device).manual_seed(schedule.seed)
+    accelerate = accelerator(schedule.precision, device)
+    accelerate.prepare(network)
+    return State(0, accelerate.prepare(optimizer), random, accelerate)
+
+
+def learn(
+    schedule: Schedule,
+    state: State,
+    step: Callable[[float], Tensor],
+    judge: Callable[[], float | None] | None = None,
+    judge_every: int = 0,
+) -> Iterator[Report]:
+    """Take the steps that are left; pause with a report every so often.
+
+    State and network may be saved whenever it pauses. What is learnt does not depend on where it
+    pauses or is resumed.
+
+    Args:
+        step: takes one step at a learning rate; returns its loss, still on the device.
+        judge: measures the network, every `judge_every` steps and after the last.
+
+    Raises:
+        FloatingPointError: the loss is not a number.
+    """
+    total, counted = torch.zeros((), device=state.device), 0
+    started, first, paused = time.monotonic(), state.step, time.monotonic()
+    while state.step < schedule.steps:
+        rate = learning_rate(state.step, schedule)
+        total += step(rate)
+        counted += 1
+        last = state.step == schedule.steps
+        due = judge is not None and (last or state.step % judge_every == 0)
+        entry = due or last or state.step % schedule.report_every == 0
+        if not entry and time.monotonic() - paused < PULSE_S:
+            continue
+        loss = float(total) / counted  # waits for the device
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss} at step {state.step}")
+        score = judge() if judge is not None and due else None
+        paused = time.monotonic()
+        speed = (state.step - first) / (paused - started)
+        yield Report(state.step, loss, rate, speed, entry, score)
+        if entry:
+            total, counted = torch.zeros_like(total), 0
