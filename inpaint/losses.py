@@ -107,6 +107,8 @@ def ambiguity(
         t, from_known = _points(features(seen.masked_fill(~sure, 0)), clear, points, random)
     # Compare (eq. 3).
     compare = _contextual if form == "contextual" else _minimum
+    if features.even:
+        s, t = _evened(s, t, from_known)
     distance = _cosine_distance(s, t, from_known, floor)
     return compare(distance, from_hole, from_known).mean()
 
@@ -159,6 +161,17 @@ def _points(
     chosen = score.masked_fill(~flat, -1).topk(min(count, flat.shape[1])).indices
     every = chosen[:, None].expand(-1, features.shape[1], -1)
     return features.flatten(2).gather(2, every).mT, flat.gather(1, chosen)
+
+
+def _evened(s: Tensor, t: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Divide each channel of `s` and `t` `(B, ·, F)` by its spread over those `t` that count."""
+    away = t - _mean(t, counts[..., None])[:, None]
+    spread = _mean(away.square(), counts[..., None])[:, None].sqrt()
+    spread = spread + _LEAST_SPREAD * spread.mean(dim=2, keepdim=True) + 1e-6
+    return s / spread, t / spread
+
+
+_LEAST_SPREAD = 0.05  # of the channels' mean: one that hardly varies is rounding
 
 
 def _cosine_distance(s: Tensor, t: Tensor, counts: Tensor, floor: float) -> Tensor:

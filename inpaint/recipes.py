@@ -24,7 +24,7 @@ class FitConfig(Schedule):
         ambiguity: weight of the anti-ambiguity loss (eq. 3); 0.1 in the reference code.
         ambiguity_form, ambiguity_floor: see `losses.ambiguity`; `contextual` and 0 in the
             reference code.
-        features: what it compares by: the network's own encoder, `internal`, or `vgg19`.
+        features: what it compares by: the network's own first layer, `internal`, or `vgg19`.
         features_path: state dict of `vgg19`; None looks in the torch hub cache.
         stabilisation: weight of the stabilisation loss (eqs. 4, 5); 0.2 in the reference code.
         warps: its `g`.

@@ -283,3 +283,19 @@ def test_the_regularisers_never_wait_for_the_device(form: Form) -> None:
         weight = (known & ~warp.masks(~known)).float()
         moved = warp.pictures(target, ~known)
         stabilisation([output], [output], target, moved, weight)
+
+
+@both_forms
+def test_even_features_do_not_mind_how_loud_a_channel_is(form: Form) -> None:
+    (output, target), (generated, known) = textures(), halves()
+    loud = torch.tensor([1.0, 7.0, 0.3])[:, None, None]
+    even = Features(lambda picture: picture, stride=1, even=True)
+    louder = Features(lambda picture: picture * loud, stride=1, even=True)
+    losses = [
+        ambiguity(features, output, target, generated, known, seeded(), form)
+        for features in (even, louder)
+    ]
+    assert float(losses[1]) == pytest.approx(float(losses[0]), rel=0.05)
+    plain = Features(lambda picture: picture * loud, stride=1)
+    uneven = ambiguity(plain, output, target, generated, known, seeded(), form)
+    assert abs(float(uneven) - float(losses[0])) > abs(float(losses[1]) - float(losses[0]))
