@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from cluster.config import (
-    Config,
+from cluster.config import Config
+from cluster.strict import (
     ConfigError,
     Name,
     Options,

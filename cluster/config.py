@@ -1,77 +1,35 @@
-"""What a run is told: the configuration, its reader, and the errors it answers with.
+"""What a run is told: a file of `configs/` and `key=value` words become one frozen `Config`.
 
-A file of `configs/` and `key=value` words become one frozen `Config`. Loading is strict: an unknown
-key, a wrong type or an impossible value stops the run with one line that names it.
+Reading is strict, see `cluster.strict`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from cluster.strict import (
+    ConfigError,
+    Name,
+    Options,
+    Range,
+    Text,
+    fields_of,
+    read_file,
+    read_yaml,
+    validated,
 )
-
 from inpaint import propagate
 from inpaint.propagate import PropagateConfig
 from inpaint.recipes import RECIPES, FitConfig
 from inpaint.warps import WarpRanges
-from storage.attributes import check_name
 
 _WARPS = WarpRanges()
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-
-
-class ConfigError(ValueError):
-    """The configuration cannot be used; one line for each thing that is wrong with it."""
-
-
-def _as_text(value: Any) -> Any:
-    """YAML reads `60` as a number where a name may be meant; of `1.10` it would keep `1.1`."""
-    if value == "":
-        raise ValueError("is empty")
-    if type(value) is float:
-        raise ValueError("is read as a number; put it in quotes")
-    return str(value) if type(value) is int else value
-
-
-def _as_name(value: str) -> str:
-    check_name(value)
-    return value
-
-
-def _as_range(value: str) -> str:
-    frame_range(value)
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_as_text)]
-Range = Annotated[Text, AfterValidator(_as_range)]
-Name = Annotated[Text, AfterValidator(_as_name)]
-
-Model = TypeVar("Model", bound="Options")
-
-
-class Options(BaseModel):
-    """Values read from YAML, strictly."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_default=True, allow_inf_nan=False
-    )
 
 
 class HoleOptions(Options):
@@ -288,18 +246,6 @@ def load_config(path: str | None, words: Sequence[str] = ()) -> Config:
     return validated(Config, values)
 
 
-def validated(model: type[Model], values: Any) -> Model:
-    """Return the values as a model.
-
-    Raises:
-        ConfigError: every fault, one a line.
-    """
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(f, model) for f in error.errors())) from None
-
-
 def fit_config(config: Config) -> FitConfig:
     """Return the recipe with the configuration's own values in it."""
     changed = {key: value for key, value in config.fit.model_dump().items() if value is not None}
@@ -319,18 +265,6 @@ def propagate_config(config: Config) -> PropagateConfig:
     return dataclasses.replace(recipe, **changed, seed=config.seed, precision=config.precision)
 
 
-def frame_range(text: str) -> tuple[int, int]:
-    """Read `first-last`, both included, or one frame number."""
-    found = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
-    if found is None:
-        raise ValueError("expected first-last, such as 1001-1048")
-    first = int(found[1])
-    last = first if found[2] is None else int(found[2])
-    if last < first:
-        raise ValueError("the first frame lies after the last")
-    return first, last
-
-
 def working_area(text: str) -> tuple[int, int]:
     """Read a size `WxH`; return height and width."""
     found = re.fullmatch(r"(\d+)x(\d+)", text.strip())
@@ -339,70 +273,10 @@ def working_area(text: str) -> tuple[int, int]:
     return int(found[2]), int(found[1])
 
 
-def read_file(path: str) -> dict[str, Any]:
-    """Read a configuration file, named by its path or, one of `configs/`, by its name.
-
-    Raises:
-        ConfigError: it cannot be read, or holds no keys and values.
-    """
-    file = Path(path)
-    if re.fullmatch(r"[\w-]+", path) and not file.is_file():
-        file = CONFIGS / f"{path}.yaml"
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from None
-    values = read_yaml(text, path)
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected keys and values, such as `capacity: small`")
-    return values
-
-
-def read_yaml(text: str, where: str) -> Any:
-    """Read YAML with the numbers of YAML 1.2; `2e-4` is one, `no` and `10:30` are text.
-
-    Raises:
-        ConfigError: it is no YAML, or a key stands twice.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with YAML 1.2's scalars, refusing a key that stands twice."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  (PyYAML's own attribute)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((key for i, key in enumerate(keys) if key in keys[:i]), None)
-        if twice is not None:
-            mark = node.start_mark
-            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands twice", mark)
-        return super().construct_mapping(node, deep)
-
-
-for _tag, _pattern, _starts in (
-    ("bool", r"true|false", "tf"),
-    ("null", r"null|~|", ["n", "~", ""]),
-    ("int", r"[-+]?(?:0|[1-9]\d*)", "-+0123456789"),
-    ("float", r"[-+]?(?:\d+\.\d*|\.\d+|\d+(?=[eE]))(?:[eE][-+]?\d+)?", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), list(_starts)
-    )
-
-
 def _value(key: str, text: str, word: str) -> Any:
     """Read a word's value as YAML; where the key means text, take it as it was typed."""
     *groups, last = key.split(".")
-    field = _fields_of(groups, Config).get(last)
+    field = fields_of(groups, Config).get(last)
     plain = field is not None and field.annotation in (str, Text | None, Name | None, Range | None)
     if plain and text not in ("", "~", "null") and text[:1] not in "'\"":
         return text
@@ -420,30 +294,3 @@ def _put(values: dict[str, Any], key: str, value: Any, word: str) -> None:
             raise ConfigError(f"{word}: {group} has no keys of its own")
         values = inner
     values[last] = value
-
-
-def _explain(fault: Any, model: type[Options]) -> str:
-    """Say one fault in one line: key, value, what was expected."""
-    path = [str(part) for part in fault["loc"]]
-    key = ".".join(path)
-    if fault["type"] == "extra_forbidden":
-        known = list(_fields_of(path[:-1], model))
-        close = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "known are: " + ", ".join(known)
-        return f"{key}: is not a known key; {hint}"
-    if fault["type"] == "missing":
-        return f"{key}: missing"
-    said = re.sub(r"^Value error, ", "", fault["msg"])
-    said = re.sub(r"^Input should be", "expected", said)
-    said = re.sub(r"a valid dictionary or instance of \w+", "keys of its own", said)
-    return f"{key} = {fault['input']!r}: {said}" if key else said
-
-
-def _fields_of(groups: Sequence[str], model: Any) -> dict[str, Any]:
-    """Return the fields of a group of keys such as `fit`, empty where there is no such group."""
-    for group in groups:
-        field = model.model_fields.get(group)
-        model = None if field is None else field.annotation
-        if not isinstance(model, type) or not issubclass(model, BaseModel):
-            return {}
-    return dict(model.model_fields)

@@ -22,7 +22,7 @@ import torch
 from cluster import __version__
 from cluster.backlog import absolute, output
 from cluster.comparison import page
-from cluster.config import Config, ConfigError, working_area
+from cluster.config import Config, working_area
 from cluster.jobs import cores
 from cluster.measure import read_measures
 from cluster.plan import Agenda, Job, Need, Note, fitted_part, plan
@@ -31,6 +31,7 @@ from cluster.progress import Display, display
 from cluster.protocols import Trial, Trials, find_sequences, lay_out
 from cluster.rows import EvaluateConfig, in_row, load_evaluation, rows_of
 from cluster.running import fitted_to, follow, runner
+from cluster.strict import ConfigError
 from cluster.table import Cell, Evaluation
 from cluster.tabulated import as_json, markdown
 from storage import Archive, InputError

@@ -9,9 +9,10 @@ from typing import Literal
 
 import torch
 
-from cluster.config import ConfigError, fit_config, propagate_config
+from cluster.config import fit_config, propagate_config
 from cluster.fitting import Superseded
 from cluster.plan import Agenda, Job, Note
+from cluster.strict import ConfigError
 from storage import InputError, PlaceError
 
 Cause = Literal["input", "place", "memory", "lost", "superseded", "bug"]

@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.backlog import ShotSpec, in_submitted_job, output, shots_of
-from cluster.config import Config, ConfigError, load_config
+from cluster.config import Config, load_config
 from cluster.demo import write_demo
 from cluster.plan import Agenda, Job, plan
 from cluster.prepare import Refused, check_sources, make_folder, prepare
 from cluster.progress import display, figures
 from cluster.report import write_report
 from cluster.running import fitted_to, follow, runner
+from cluster.strict import ConfigError
 from storage import Archive, InputError
 
 DEMO = "demo"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cluster.backlog import ShotSpec
-from cluster.config import Config, ConfigError
+from cluster.config import Config
+from cluster.strict import ConfigError
 from inpaint.progressive import Scale
 
 Kind = Literal["ingest", "propagate", "inpaint", "measure", "export"]

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.backlog import ShotSpec
-from cluster.config import Config, ConfigError, working_area
+from cluster.config import Config, working_area
 from cluster.failures import classify
 from cluster.jobs import open_shot
 from cluster.plan import Intent, Job, fitted_part, name_for, propagated_part
+from cluster.strict import ConfigError
 from inpaint.clip import working_size
 from inpaint.network import CAPACITIES
 from inpaint.progressive import Scale, scales

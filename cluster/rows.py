@@ -8,17 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from cluster.config import (
-    Config,
-    ConfigError,
-    Options,
-    Text,
-    read_file,
-    read_yaml,
-    validated,
-    working_area,
-)
+from cluster.config import Config, working_area
 from cluster.protocols import Protocol
+from cluster.strict import ConfigError, Options, Text, read_file, read_yaml, validated
 
 PEERS: dict[str, dict[str, Any]] = {
     "Telea": {"method": "telea"},

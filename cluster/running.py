@@ -11,10 +11,11 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from cluster.config import Config, ConfigError
+from cluster.config import Config
 from cluster.plan import Need, Note
 from cluster.progress import Display, Scalars
 from cluster.stop import Stop
+from cluster.strict import ConfigError
 
 
 @contextlib.contextmanager

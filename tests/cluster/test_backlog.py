@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cluster.backlog import ShotSpec, output, shots_of
-from cluster.config import ConfigError, load_config
+from cluster.config import load_config
+from cluster.strict import ConfigError
 
 
 @pytest.fixture(autouse=True)

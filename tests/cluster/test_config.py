@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.config import Config, ConfigError, fit_config, frame_range, load_config, working_area
+from cluster.config import Config, fit_config, load_config, working_area
+from cluster.strict import ConfigError, frame_range
 from inpaint.recipes import RECIPES
 
 CONFIGS = Path(__file__).parents[2] / "configs"

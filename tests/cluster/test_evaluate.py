@@ -10,9 +10,9 @@ import pytest
 import yaml
 from evaluation_fakes import TINY, davis
 
-from cluster.config import CONFIGS, ConfigError
 from cluster.evaluate import main
 from cluster.rows import EvaluateConfig, load_evaluation, merged, rows_of
+from cluster.strict import CONFIGS, ConfigError
 from storage import Archive
 
 COUNTS = {"a": 3, "b": 4}

@@ -8,10 +8,11 @@ import pytest
 import torch
 from job_fakes import job, quick
 
-from cluster.config import ConfigError, fit_config
+from cluster.config import fit_config
 from cluster.failures import Failure, WorkerLost, classify, retry, settle
 from cluster.fitting import Superseded
 from cluster.plan import Agenda, Job
+from cluster.strict import ConfigError
 from storage import InputError, PlaceError
 
 ERRORS = [

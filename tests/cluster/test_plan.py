@@ -6,8 +6,8 @@ import pytest
 from job_fakes import job, quick
 
 from cluster.backlog import ShotSpec
-from cluster.config import ConfigError
 from cluster.plan import Agenda, Intent, Job, Need, fitted_part, name_for, plan
+from cluster.strict import ConfigError
 from inpaint.progressive import Scale
 
 NEED = Need(gpus=0.5, cpus=3, memory_bytes=7)
