@@ -153,6 +153,19 @@ def test_scales_can_be_switched_off(shot: ShotSpec, tmp_path: Path) -> None:
     assert Archive.open(str(tmp_path / "a")).shot("one").versions() == ["v001"]
 
 
+def test_scales_do_without_a_validation_hole(shot: ShotSpec, tmp_path: Path) -> None:
+    assert failures(run(tmp_path / "a", scaled("validation_share=0"), shot)) == {}
+    assert result(tmp_path / "a", "one").attrs["quality"]["validation_psnr"] is None
+
+
+def test_grey_frames_are_scaled_too(tmp_path: Path) -> None:
+    frames, hole = pixels(2, *SIZE, 1, "uint16"), moving_hole(2, *SIZE)
+    shot = write_shot(tmp_path / "one", frames, hole)
+    assert failures(run(tmp_path / "a", scaled(), shot)) == {}
+    out = np.stack([frame.pixels for frame in open_source(str(shot.export)).frames()])
+    assert np.array_equal(out[~hole], frames[~hole])
+
+
 def _picture(frames: torch.Tensor | None) -> np.ndarray:
     assert isinstance(frames, torch.Tensor)
     return frames[0].permute(1, 2, 0).numpy()
