@@ -71,10 +71,22 @@ def _windows(
     judged = Judged.read(coarser.files.read(VALIDATION) or b"")
     plates = Plates(version, coarser, judged, tone, job.scale)
     seed, share = job.config.seed, options.uniform_share
-    pool = plates.pool(version.boundary, options.window_px, share, seed, device)
+    pool = plates.pool(where_to_look(version), options.window_px, share, seed, device)
     closing.callback(pool.close)
     exam = plates.exam(options.window_px, device)
     return Material(pool, plates, exam, lambda *_: judged)
+
+
+def where_to_look(version: Version) -> np.ndarray:
+    """Return how much each cell of each frame is worth learning from, `(T, rows, columns)`.
+
+    The boundary of the hole counts; where it has none, missing whole frames, those frames do.
+    """
+    index = version.boundary
+    if index.any():
+        return index
+    missing = [np.asarray(version.hole[t]).any() for t in range(len(version.shot))]
+    return np.broadcast_to(np.array(missing)[:, None, None], index.shape)
 
 
 def pairs(version: Version) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -60,7 +60,8 @@ def fit(
     def take(rate: float) -> Tensor:
         nonlocal clip, donors
         if clip is not (clip := footage.at(state.step)):
-            donors = clip.hole[clip.hole.flatten(1).any(dim=1)]
+            with_hole = clip.hole.flatten(1).any(dim=1)
+            donors = clip.hole[with_hole] if with_hole.any() else clip.hole
         batch = draw_batch(clip, donors, config, state.random)
         return step(network, clip, batch, features, config, state, rate)
 

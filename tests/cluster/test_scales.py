@@ -11,7 +11,7 @@ import torch
 from job_fakes import failures, moving_hole, pixels, quick, result, run, write_shot
 
 from cluster.backlog import ShotSpec
-from cluster.footage import tone_for
+from cluster.footage import tone_for, where_to_look
 from cluster.plates import VALIDATION, Judged, Plates
 from inpaint.progressive import Scale
 from inpaint.windows import Window
@@ -164,6 +164,16 @@ def test_grey_frames_are_scaled_too(tmp_path: Path) -> None:
     assert failures(run(tmp_path / "a", scaled(), shot)) == {}
     out = np.stack([frame.pixels for frame in open_source(str(shot.export)).frames()])
     assert np.array_equal(out[~hole], frames[~hole])
+
+
+def test_windows_lie_in_the_frames_that_are_missing_whole(tmp_path: Path) -> None:
+    frames, hole = pixels(9, *SIZE, 3), np.zeros((9, *SIZE), bool)
+    hole[4] = True  # a hole without a boundary
+    shot = write_shot(tmp_path / "one", frames, hole)
+    assert failures(run(tmp_path / "a", scaled("progressive.uniform_share=0"), shot)) == {}
+    done = result(tmp_path / "a", "one")
+    assert not done.boundary.any()
+    assert np.array_equal(np.flatnonzero(where_to_look(done).any(axis=(1, 2))), [4])
 
 
 def _picture(frames: torch.Tensor | None) -> np.ndarray:

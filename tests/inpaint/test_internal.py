@@ -315,3 +315,9 @@ def test_free_form_holes_take_the_place_of_shifted_ones() -> None:
     sizes = {int(hidden.sum()) for batch in network.hidden for hidden in batch}
     assert fitted(clip(), config)[0] != fitted(clip(), SHORT)[0]
     assert len(sizes) > 4  # strokes are of all sizes, the clip's own holes of one
+
+
+def test_windows_that_show_no_hole_do_not_stop_a_fit() -> None:
+    nothing = torch.zeros_like(clip().hole)
+    _, reports = fitted(replace(clip(), hole=nothing, unknown=nothing), SHORT)
+    assert [report.step for report in reports] == list(range(1, 7))
