@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 
 from inpaint import checkpoint
@@ -46,6 +47,12 @@ class Work:
     def attrs(self) -> dict[str, Any]:
         return self.version.attrs
 
+    @property
+    def start(self) -> int:
+        """The first frame that is not written."""
+        done = self.version.done
+        return len(done) if done.all() else int(np.argmin(done))
+
     def update(self, **attributes: Any) -> None:
         self.check()
         self.version.update(**attributes)
@@ -53,6 +60,22 @@ class Work:
     def check(self) -> None:
         if self.version.attrs.get("attempt") != self.attempt:
             raise Superseded(f"{self.version.url}: a later attempt has taken over")
+
+    def write(
+        self, frames: Iterator[tuple[int, np.ndarray]], stop: Stop
+    ) -> Generator[Event, None, bool]:
+        """Write frames, by their index; return False where it was asked to stop."""
+        began_at, count = time.monotonic(), len(self.version.done)
+        for t, values in frames:
+            self.check()
+            self.version.write(t, values)
+            yield {"kind": "progress", "unit": "frames", "done": t + 1, "total": count}
+            if stop():
+                yield {"kind": "stopped"}
+                return False
+        seconds = self.attrs["seconds"] | {"fill": round(time.monotonic() - began_at, 1)}
+        self.update(seconds=seconds)
+        return True
 
 
 @dataclass

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import zarr
 from accelerate import Accelerator
 
 from cluster.plan import Job
@@ -17,7 +18,7 @@ from inpaint.holes import validation_hole
 from inpaint.internal import Exam, examined
 from inpaint.network import Network
 from inpaint.tone import Tone, tone_of
-from storage import InputError, Version
+from storage import InputError, Shot, Version
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def material(
 def _whole(job: Job, version: Version, tone: Tone, device: torch.device) -> Material:
     """The shot's frames, whole, at the coarsest scale."""
     assert job.scale is not None
-    clip = load(pairs(version), len(version.shot), job.scale.size, tone)
+    clip = load(pairs(version.shot, version.hole), len(version.shot), job.scale.size, tone)
     judge = validation_hole(clip.hole, job.config.validation_share, job.config.seed)
     judge = (judge & ~clip.unknown).to(device)
     clip = clip.to(device).hiding(judge)
@@ -89,11 +90,11 @@ def where_to_look(version: Version) -> np.ndarray:
     return np.broadcast_to(np.array(missing)[:, None, None], index.shape)
 
 
-def pairs(version: Version) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each frame `(H, W, C)` with the hole `(H, W)` bool that the version fills."""
-    for t in range(len(version.shot)):
-        yield np.asarray(version.shot.frames[t]), np.asarray(version.hole[t])
+def pairs(shot: Shot, hole: zarr.Array) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each frame `(H, W, C)` with its hole `(H, W)` bool, of the `(T, H, W)` given."""
+    for t in range(len(shot)):
+        yield np.asarray(shot.frames[t]), np.asarray(hole[t])
 
 
 def tone_for(version: Version) -> Tone:
-    return tone_of(version.shot.info.dtype, pairs(version))
+    return tone_of(version.shot.info.dtype, pairs(version.shot, version.hole))

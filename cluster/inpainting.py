@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
         return
     version = _opened(shot, job)
     work = Work.claim(version)
-    if not any(hole.any() for _, hole in pairs(version)):
+    if not any(np.asarray(version.hole[t]).any() for t in range(len(shot))):
         yield from _copy_through(work, version)
     elif job.config.method == "internal":
         yield from _learn(job, work, version, torch.device(device), stop)
@@ -96,10 +95,8 @@ def _learn(
         if job.part_of is not None:
             version.files.write(VALIDATION, given.judged(network, state.accelerator).dump())
         work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
-        filled = fill(
-            network, given.frames, state.accelerator, start=_start(version), **_tiles(job)
-        )
-        if (yield from _write(work, version, _pictures(job, filled, version, tone), stop)):
+        filled = fill(network, given.frames, state.accelerator, start=work.start, **_tiles(job))
+        if (yield from work.write(_pictures(job, filled, version, tone), stop)):
             estimate = {
                 "validation_psnr": fitting.last_psnr,
                 "validation_peer_psnr": telea_at(given.exam),
@@ -132,23 +129,26 @@ def _without_learning(job: Job, work: Work, version: Version, stop: Stop) -> Ite
     """Fill with a method that learns nothing, and measure the result."""
     tone = tone_for(version)
     work.update(status="filling", step=0, steps=0, seconds={"fit": 0.0})
-    filled = _telea(version) if job.config.method == "telea" else _flow(job, version, tone)
-    if (yield from _write(work, version, filled, stop)):
+    filled = (
+        _telea(version, work.start)
+        if job.config.method == "telea"
+        else _flow(job, version, tone, work.start)
+    )
+    if (yield from work.write(filled, stop)):
         yield _finish(work, against_truth(version, tone), 0)
 
 
-def _telea(version: Version) -> Iterator[tuple[int, np.ndarray]]:
-    for t in range(_start(version), len(version.shot)):
+def _telea(version: Version, start: int) -> Iterator[tuple[int, np.ndarray]]:
+    for t in range(start, len(version.shot)):
         pixels, hole = np.asarray(version.shot.frames[t]), np.asarray(version.hole[t])
         yield t, telea(pixels, hole)
 
 
-def _flow(job: Job, version: Version, tone: Tone) -> Iterator[tuple[int, np.ndarray]]:
+def _flow(job: Job, version: Version, tone: Tone, start: int) -> Iterator[tuple[int, np.ndarray]]:
     """Propagate along the flow at the working size; the whole clip is needed for any frame."""
     assert job.scale is not None
-    clip = load(pairs(version), len(version.shot), job.scale.size, tone)
+    clip = load(pairs(version.shot, version.hole), len(version.shot), job.scale.size, tone)
     frames = clip.frames.permute(0, 2, 3, 1).numpy()
-    start = _start(version)
     filled = propagated(frames, clip.unknown[:, 0].numpy(), start)
     made = ((t, _in_unit(one.pixels)) for t, one in enumerate(filled, start))
     return _pictures(job, made, version, tone)
@@ -158,12 +158,6 @@ def _in_unit(pixels: np.ndarray) -> Tensor:
     """`(H, W, C)` uint8 or float to `(C, H, W)` in 0 to 1."""
     full = 255 if pixels.dtype == np.uint8 else 1
     return torch.from_numpy(pixels.astype(np.float32) / full).permute(2, 0, 1)
-
-
-def _start(version: Version) -> int:
-    """The first frame that is not written."""
-    done = version.done
-    return len(done) if done.all() else int(np.argmin(done))
 
 
 def _pictures(
@@ -177,23 +171,6 @@ def _pictures(
     for t, picture in filled:
         full = enlarge(picture[None], size)[0, :, :height, :width].permute(1, 2, 0)
         yield t, tone.decode(full.cpu().numpy())
-
-
-def _write(
-    work: Work, version: Version, filled: Iterator[tuple[int, np.ndarray]], stop: Stop
-) -> Generator[Event, None, bool]:
-    """Write the frames one by one; return False where it was asked to stop."""
-    began_at, count = time.monotonic(), len(version.shot)
-    for t, pixels in filled:
-        work.check()
-        version.write(t, pixels)
-        yield {"kind": "progress", "unit": "frames", "done": t + 1, "total": count}
-        if stop():
-            yield {"kind": "stopped"}
-            return False
-    seconds = work.attrs["seconds"] | {"fill": round(time.monotonic() - began_at, 1)}
-    work.update(seconds=seconds)
-    return True
 
 
 def _finish(work: Work, quality: dict[str, float | None], step: int) -> Event:

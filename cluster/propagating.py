@@ -6,7 +6,6 @@ it goes on from the last checkpoint and the last frame written.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -16,6 +15,7 @@ import torch
 from cluster import __version__
 from cluster.config import propagate_config
 from cluster.fitting import Event, Fitting, Stop, Work
+from cluster.footage import pairs
 from cluster.plan import Job, propagated_part
 from inpaint.clip import Clip, load, working_size
 from inpaint.learning import begin
@@ -46,18 +46,13 @@ def propagate(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
         return
     work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
-    began_at = time.monotonic()
-    start = len(shot) if masks.complete else int(np.argmin(masks.done))
-    for t, mask in predict(network, clip, given, config, state.accelerator, start):
-        work.check()
-        masks.write(t, _at_source(shot, t, mask[0].cpu().numpy(), given, options.grow_px))
-        yield {"kind": "progress", "unit": "frames", "done": t + 1, "total": len(shot)}
-        if stop():
-            yield {"kind": "stopped"}
-            return
-    seconds = work.attrs["seconds"] | {"fill": round(time.monotonic() - began_at, 1)}
-    work.update(status="done", step=state.step, seconds=seconds, error=None)
-    yield {"kind": "done"}
+    found = predict(network, clip, given, config, state.accelerator, work.start)
+    holes = (
+        (t, _at_source(shot, t, mask[0].cpu().numpy(), given, options.grow_px)) for t, mask in found
+    )
+    if (yield from work.write(holes, stop)):
+        work.update(status="done", step=state.step, error=None)
+        yield {"kind": "done"}
 
 
 def _opened(shot: Shot, job: Job, name: str) -> MaskVersion:
@@ -76,13 +71,9 @@ def _given(shot: Shot) -> list[int]:
 
 def _clip(shot: Shot, working_px: int) -> Clip:
     """The frames at the working size, with the masks that were given."""
-
-    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for t in range(len(shot)):
-            yield np.asarray(shot.frames[t]), np.asarray(shot.hole[t])
-
     size = working_size(shot.info.height, shot.info.width, working_px)
-    return load(pairs(), len(shot), size, tone_of(shot.info.dtype, pairs()))
+    tone = tone_of(shot.info.dtype, pairs(shot, shot.hole))
+    return load(pairs(shot, shot.hole), len(shot), size, tone)
 
 
 def _at_source(
