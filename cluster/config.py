@@ -20,6 +20,7 @@ from cluster.strict import (
     Range,
     Text,
     fields_of,
+    key_and_text,
     read_file,
     read_yaml,
     validated,
@@ -239,9 +240,7 @@ def load_config(path: str | None, words: Sequence[str] = ()) -> Config:
     """
     values = {} if path is None else read_file(path)
     for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"{word!r}: expected key=value, such as fit.steps=1500")
+        key, text = key_and_text(word, "fit.steps=1500")
         _put(values, key, _value(key, text, word), word)
     return validated(Config, values)
 

@@ -30,7 +30,7 @@ from cluster.prepare import Refused, make_folder, planned_scales, prepare
 from cluster.progress import Display, display
 from cluster.protocols import Trial, Trials, find_sequences, lay_out
 from cluster.rows import EvaluateConfig, in_row, load_evaluation, rows_of
-from cluster.running import fitted_to, follow, runner
+from cluster.running import exit_status, fitted_to, follow, runner
 from cluster.strict import ConfigError
 from cluster.table import Cell, Evaluation
 from cluster.tabulated import as_json, markdown
@@ -44,14 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0 if words else 2
     path = words.pop(0) if "=" not in words[0] else None
-    try:
-        return evaluate(load_evaluation(path, words))
-    except (ConfigError, InputError) as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # before or after the jobs, which see to it themselves
-        return 130
+    return exit_status(lambda: evaluate(load_evaluation(path, words)))
 
 
 def evaluate(config: EvaluateConfig) -> int:

@@ -20,8 +20,7 @@ from cluster.plan import Agenda, Job, plan
 from cluster.prepare import Refused, check_sources, make_folder, prepare
 from cluster.progress import display, figures
 from cluster.report import write_report
-from cluster.running import fitted_to, follow, runner
-from cluster.strict import ConfigError
+from cluster.running import exit_status, fitted_to, follow, runner
 from storage import Archive, InputError
 
 DEMO = "demo"
@@ -35,14 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     path = words.pop(0) if words and "=" not in words[0] else None
     named = any(word.startswith(("source=", "shots=")) for word in words)
-    try:
-        return launch(load_config(path or (None if named else DEMO), words))
-    except (ConfigError, InputError) as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # before or after the jobs, which see to it themselves
-        return 130
+    return exit_status(lambda: launch(load_config(path or (None if named else DEMO), words)))
 
 
 def launch(config: Config) -> int:

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from cluster.config import Config, working_area
 from cluster.protocols import Protocol
-from cluster.strict import ConfigError, Options, Text, read_file, read_yaml, validated
+from cluster.strict import ConfigError, Options, Text, key_and_text, read_file, read_yaml, validated
 
 PEERS: dict[str, dict[str, Any]] = {
     "Telea": {"method": "telea"},
@@ -54,9 +54,7 @@ def load_evaluation(path: str | None, words: Sequence[str] = ()) -> EvaluateConf
     """
     values = {} if path is None else read_file(path)
     for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"{word!r}: expected key=value, such as base.fit.steps=500")
+        key, text = key_and_text(word, "base.fit.steps=500")
         values = merged(values, _nested(key.split("."), read_yaml(text, word)))
     return validated(EvaluateConfig, values)
 

@@ -8,6 +8,7 @@ with runner("ray") as (run, largest, stop):
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -16,6 +17,19 @@ from cluster.plan import Need, Note
 from cluster.progress import Display, Scalars
 from cluster.stop import Stop
 from cluster.strict import ConfigError
+from storage import InputError
+
+
+def exit_status(run: Callable[[], int]) -> int:
+    """Run a main job; where nothing could be begun, say why, a line each, and return 2."""
+    try:
+        return run()
+    except (ConfigError, InputError) as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # before or after the jobs, which see to it themselves
+        return 130
 
 
 @contextlib.contextmanager

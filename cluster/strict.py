@@ -81,6 +81,18 @@ def read_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where}: {' '.join(str(error).split())}") from None
 
 
+def key_and_text(word: str, example: str) -> tuple[str, str]:
+    """Take a word `key=value` apart.
+
+    Raises:
+        ConfigError: it is none; the example shows one.
+    """
+    key, equals, text = word.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{word!r}: expected key=value, such as {example}")
+    return key, text
+
+
 def frame_range(text: str) -> tuple[int, int]:
     """Read `first-last`, both included, or one frame number."""
     found = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())

@@ -27,12 +27,19 @@ def telea(picture: np.ndarray, hole: np.ndarray, radius_px: float = 3) -> np.nda
     white = float(np.iinfo(picture.dtype).max) if picture.dtype.kind == "u" else 1.0
     filled = picture.copy()
     if hole.any():
+        height, width = hole.shape
+        missing = _thick(hole.astype(np.uint8))
         for channel in range(picture.shape[2]):
             known = picture[..., channel][~hole]
-            levels = _levels(picture[..., channel], known, hole, white)
-            fresh = cv2.inpaint(levels, hole.astype(np.uint8), radius_px, cv2.INPAINT_TELEA)
+            levels = _thick(_levels(picture[..., channel], known, hole, white))
+            fresh = cv2.inpaint(levels, missing, radius_px, cv2.INPAINT_TELEA)[:height, :width]
             filled[hole, channel] = _restored(fresh[hole], picture.dtype, white)
     return filled
+
+
+def _thick(plane: np.ndarray) -> np.ndarray:
+    """The plane, a single row or column doubled: OpenCV reads beyond the memory of one alone."""
+    return np.pad(plane, [(0, int(side == 1)) for side in plane.shape], mode="edge")
 
 
 def _levels(plane: np.ndarray, known: np.ndarray, hole: np.ndarray, white: float) -> np.ndarray:

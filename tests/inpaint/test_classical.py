@@ -74,3 +74,16 @@ def test_one_pixel_is_enough_of_a_picture() -> None:
 def test_a_hole_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\(40, 56\)"):
         telea(scene(), np.zeros((5, 5), bool))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (2, 3)])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_the_thinnest_pictures_are_filled_from_themselves_alone(
+    size: tuple[int, int], dtype: str
+) -> None:
+    picture = np.full((*size, 1), 0.4).astype(np.float32)
+    picture = picture if dtype == "float32" else quantised(picture, dtype)
+    hole = np.zeros(size, bool)
+    hole[-1, -1] = size != (1, 1)
+    for _ in range(50):
+        assert np.allclose(telea(picture, hole), picture, atol=1e-4)
