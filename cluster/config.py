@@ -65,6 +65,7 @@ class FitOptions(Options):
 
     steps: int | None = Field(None, ge=1, le=10_000_000)
     batch: int | None = Field(None, ge=1, le=1024)
+    optimizer: Literal["adam", "muon"] | None = None
     learning_rate: float | None = Field(None, gt=0, lt=1)
     schedule: Literal["constant", "cosine"] | None = None
     warmup_steps: int | None = Field(None, ge=0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Activation = Literal["elu", "relu"]
 
 
 class GatedConv(nn.Module):
@@ -27,7 +29,7 @@ class GatedConv(nn.Module):
         kernel: int = 3,
         stride: int = 1,
         dilation: int = 1,
-        activation: Callable[[Tensor], Tensor] = F.elu,
+        activation: Activation = "elu",
     ) -> None:
         super().__init__()
         padding = dilation * (kernel - 1) // 2
@@ -35,8 +37,7 @@ class GatedConv(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        feature, gate = self.conv(x).chunk(2, dim=1)
-        return self.activation(feature) * torch.sigmoid(gate)
+        return gated(self.conv(x), self.activation)
 
 
 class GatedUp(nn.Module):
@@ -48,3 +49,47 @@ class GatedUp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.gated(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def gated(both: Tensor, activation: Activation = "elu") -> Tensor:
+    """`act(a) · sigmoid(b)` of the halves a, b: `(B, 2C, H, W) → (B, C, H, W)`.
+
+    The halves are made whole first: with channels last they lie interleaved, where elementwise
+    arithmetic is several times slower. Kept for the gradient are the two factors, nothing else.
+    """
+    return _Gated.apply(both, activation)
+
+
+class _Gated(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, both: Tensor, activation: Activation) -> Tensor:
+        layout = _layout(both)
+        # A copy each, whatever the layout: they are changed in place.
+        a, b = (half.clone(memory_format=layout) for half in both.chunk(2, dim=1))
+        act, gate = (F.elu_(a) if activation == "elu" else F.relu_(a)), b.sigmoid_()
+        ctx.save_for_backward(act, gate)
+        ctx.activation = activation
+        return act * gate
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        act, gate = ctx.saved_tensors
+        # Both activations' derivatives follow from their values.
+        slope = act.clamp(max=0).add_(1) if ctx.activation == "elu" else (act > 0).to(act.dtype)
+        through = gradient * gate
+        batch, channels, *size = act.shape
+        whole = torch.empty(
+            (batch, 2 * channels, *size),
+            dtype=act.dtype,
+            device=act.device,
+            memory_format=_layout(act),
+        )
+        whole[:, :channels] = slope.mul_(through)
+        whole[:, channels:] = through.mul_(act).mul_(1 - gate)
+        return whole, None
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format

@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from inpaint.muon import Muon
 from inpaint.precision import Precision, accelerator
 
 
@@ -22,7 +23,8 @@ class Schedule:
     Attributes:
         steps: optimiser steps.
         batch: samples a step.
-        learning_rate: of Adam.
+        optimizer: `adam`, or `muon` (see `inpaint.muon`), whose rate is some ten times Adam's.
+        learning_rate: of the optimiser.
         schedule: `constant`, or `cosine`: from the full rate down to a fiftieth of it.
         warmup_steps: the rate rises linearly over these first steps.
         report_every: steps between entries of the loss curve.
@@ -33,6 +35,7 @@ class Schedule:
     steps: int
     batch: int
     learning_rate: float
+    optimizer: Literal["adam", "muon"] = "adam"
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_steps: int = 0
     report_every: int = 50
@@ -64,7 +67,7 @@ class State:
     def descend(self, loss: Tensor, rate: float) -> Tensor:
         """Take a step down the loss; return it, still on the device."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1)
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
@@ -100,7 +103,11 @@ PULSE_S = 2.0
 def begin(network: nn.Module, schedule: Schedule, device: torch.device) -> State:
     """Return the state before the first step, and move the network to the device."""
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, fused=True)
+    optimizer: torch.optim.Optimizer
+    if schedule.optimizer == "muon":
+        optimizer = Muon(network, schedule.learning_rate)
+    else:
+        optimizer = torch.optim.Adam(network.parameters(), schedule.learning_rate, fused=True)
     random = torch.Generator(device).manual_seed(schedule.seed)
     accelerate = accelerator(schedule.precision, device)
     accelerate.prepare(network)

@@ -106,7 +106,7 @@ class _Refinement(nn.Module):
             *_encoder(
                 channels, [(c, 5, 1), (c, 3, 2), (2 * c, 3, 1), (4 * c, 3, 2), (4 * c, 3, 1)]
             ),
-            GatedConv(2 * c, 4 * c, activation=F.relu),
+            GatedConv(2 * c, 4 * c, activation="relu"),
             GatedConv(2 * c, 4 * c),
             GatedConv(2 * c, 4 * c),
         )

@@ -26,11 +26,12 @@ def accelerator(precision: Precision, device: torch.device) -> Accelerator:
 
 
 def resolve(precision: Precision, device: torch.device) -> Precision:
-    """Replace `auto`: bf16 on a GPU that has it, fp16 on one that has not, off on a CPU."""
+    """Replace `auto`: bf16 where the machine multiplies in it, else fp16 on a GPU, off on a CPU."""
     if precision == "fp16" and device.type != "cuda":
         raise ValueError("precision fp16 needs a GPU; use bf16 or off")
     if precision != "auto":
         return precision
     if device.type != "cuda":
-        return "off"
+        able = torch.cpu.get_capabilities()
+        return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "off"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"

@@ -56,7 +56,8 @@ RECIPES = {
     # Ours: see docs/decisions.md for what each part brought.
     "fast": FitConfig(
         steps=3_000,
-        learning_rate=2e-3,
+        optimizer="muon",
+        learning_rate=2e-2,
         schedule="cosine",
         warmup_steps=50,
         shifted_holes=3,

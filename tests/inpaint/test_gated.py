@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from inpaint.gated import GatedConv, GatedUp
+from inpaint.gated import Activation, GatedConv, GatedUp, gated
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -21,7 +21,7 @@ def test_the_second_half_of_the_channels_gates_the_first() -> None:
 
 
 def test_another_activation_takes_the_place_of_elu() -> None:
-    layer = GatedConv(3, 8, activation=F.relu)
+    layer = GatedConv(3, 8, activation="relu")
     assert (layer(noise(2, 3, 7, 9)) >= 0).all()
 
 
@@ -41,3 +41,20 @@ def test_up_repeats_every_pixel_twice_before_it_convolves() -> None:
     repeated = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     assert torch.allclose(layer(x), layer.gated(repeated))
     assert layer(x).shape == (1, 4, 10, 12)
+
+
+@pytest.mark.parametrize("activation", ["elu", "relu"])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_its_own_gradient_is_that_of_the_formula(
+    activation: Activation, layout: torch.memory_format
+) -> None:
+    both = noise(2, 8, 5, 6).double().to(memory_format=layout).requires_grad_()
+    plain = getattr(F, activation)(both[:, :4]) * torch.sigmoid(both[:, 4:])
+    upstream = noise(2, 4, 5, 6).double()
+    (expected,) = torch.autograd.grad(plain, both, upstream)
+    result = gated(both, activation)
+    (gradient,) = torch.autograd.grad(result, both, upstream)
+    assert torch.allclose(result, plain)
+    assert torch.allclose(gradient, expected)
+    assert result.is_contiguous(memory_format=layout)
+    assert gradient.is_contiguous(memory_format=layout)

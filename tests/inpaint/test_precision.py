@@ -21,10 +21,9 @@ def arithmetic(precision: Precision) -> torch.dtype:
 
 
 def test_a_second_accelerator_has_the_precision_it_was_asked_for() -> None:
-    asked: list[Precision] = ["off", "bf16", "off", "bf16", "auto"]
+    asked: list[Precision] = ["off", "bf16", "off", "bf16"]
     found = [arithmetic(precision) for precision in asked]
-    assert found[:2] == found[2:4] == [torch.float32, torch.bfloat16]
-    assert found[4] == torch.float32
+    assert found == [torch.float32, torch.bfloat16] * 2
 
 
 def test_fp16_without_a_gpu_is_refused_with_what_to_use_instead() -> None:
@@ -40,8 +39,15 @@ def test_what_was_asked_for_is_what_is_used(precision: Precision) -> None:
     assert resolve(precision, CPU) == precision
 
 
-def test_auto_is_off_on_a_cpu() -> None:
-    assert resolve("auto", CPU) == "off"
+@pytest.mark.parametrize(
+    ("able", "chosen"),
+    [({"avx512_bf16": True}, "bf16"), ({"amx_bf16": True}, "bf16"), ({"avx2": True}, "off")],
+)
+def test_auto_on_a_cpu_is_bf16_where_it_has_instructions_for_it(
+    able: dict[str, bool], chosen: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert resolve("auto", CPU) == chosen
 
 
 def test_weights_keep_their_32_bits_in_bf16_and_the_optimiser_too() -> None:

@@ -1,0 +1,84 @@
+"""Muon: steps along orthogonalised momentum. Fits a clip in a fraction of Adam's steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inpaint.gated import GatedConv
+
+MOMENTUM = 0.95
+ITERATIONS = 5
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ADAM_SHARE = 0.1
+
+
+class Muon(torch.optim.Adam):
+    """Move every gated convolution by the orthogonal matrix nearest to its momentum.
+
+    No direction is starved then, however small its gradient, and the length of a step follows from
+    the learning rate alone. A convolution is the matrix `(outputs, inputs · height · width)`.
+    Biases and the layers that make the pictures are Adam's, at a tenth of the rate.
+
+    Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; `torch`
+    has it for plain matrices only.
+
+    Args:
+        network: whose parameters are learnt.
+        lr: learning rate; a group's `share` of it is what the group learns at.
+    """
+
+    def __init__(self, network: nn.Module, lr: float) -> None:
+        gated = [m.conv.weight for m in network.modules() if isinstance(m, GatedConv)]
+        own = {id(weight) for weight in gated}
+        rest = [p for p in network.parameters() if id(p) not in own]
+        super().__init__(
+            [{"params": gated, "share": 1.0}, {"params": rest, "share": ADAM_SHARE}], lr
+        )
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Take one step. The gradients of the convolutions are None afterwards."""
+        rate, weights = self.param_groups[0]["lr"], self.param_groups[0]["params"]
+        alike: dict[tuple[int, int], list[Tensor]] = {}
+        for weight in weights:
+            if weight.grad is not None:
+                alike.setdefault((len(weight), weight[0].numel()), []).append(weight)
+        for (rows, columns), same in alike.items():
+            ahead = self._ahead(same)
+            moves = orthogonal(torch.stack([move.reshape(rows, columns) for move in ahead]))
+            for weight, move in zip(same, moves, strict=True):
+                weight.add_(move.reshape(weight.shape), alpha=-rate * max(1, rows / columns) ** 0.5)
+                weight.grad = None  # so that Adam passes it over
+        super().step()
+
+    def _ahead(self, weights: list[Tensor]) -> list[Tensor]:
+        """Nesterov's momentum: the mean of the gradients, and one more of the last."""
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        means = []
+        for weight in weights:
+            state = self.state[weight]
+            if not state:  # named as Adam names its own
+                state["step"], state["exp_avg"] = torch.zeros(()), torch.zeros_like(weight)
+            means.append(state["exp_avg"])
+        torch._foreach_lerp_(means, gradients, 1 - MOMENTUM)
+        return list(torch._foreach_lerp(gradients, means, MOMENTUM))
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Return about the nearest matrices whose singular values are all 1: `(N, R, C) → (N, R, C)`.
+
+    By Newton and Schulz's iteration, with a polynomial that is quick rather than exact: it leaves
+    them between 0.7 and 1.2. In bfloat16 on a GPU.
+    """
+    a, b, c = COEFFICIENTS
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x.to(torch.bfloat16) if x.is_cuda else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return (x.mT if tall else x).to(matrices.dtype)

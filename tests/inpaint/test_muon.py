@@ -1,0 +1,73 @@
+"""Muon: orthogonal steps, Adam's for the rest, and nothing lost between two of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from inpaint_fakes import COARSE, CPU, clip, fitted
+
+from inpaint.checkpoint import dump, restore
+from inpaint.internal import fit
+from inpaint.learning import begin
+from inpaint.muon import Muon, orthogonal
+from inpaint.network import build
+from inpaint.recipes import FitConfig
+
+CONFIG = FitConfig(steps=4, batch=2, optimizer="muon", learning_rate=2e-2, report_every=1)
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 30), (2, 30, 8), (1, 12, 12)])
+def test_a_step_stretches_no_direction_more_than_another(shape: tuple[int, int, int]) -> None:
+    moves = orthogonal(noise(*shape) * 1e-4)
+    values = torch.linalg.svdvals(moves)
+    assert moves.shape == shape
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
+def test_a_step_does_not_depend_on_the_size_of_the_gradient() -> None:
+    ends = []
+    for size in (1.0, 1e-3):
+        network = build(COARSE)
+        optimizer = Muon(network, lr=0.02)
+        for parameter in network.parameters():
+            parameter.grad = size * noise(*parameter.shape)
+        optimizer.step()
+        ends.append([parameter.detach().clone() for parameter in network.parameters()])
+    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*ends, strict=True))
+
+
+def test_every_parameter_is_learnt() -> None:
+    network = build(COARSE)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    for _ in fit(network, clip(), CONFIG, begin(network, CONFIG, CPU)):
+        pass
+    assert not any(
+        torch.equal(one, other) for one, other in zip(before, network.parameters(), strict=True)
+    )
+
+
+def test_a_parameter_without_a_gradient_stays() -> None:
+    network = build(COARSE)
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    Muon(network, lr=0.02).step()
+    assert all(torch.equal(a, b) for a, b in zip(before, network.parameters(), strict=True))
+
+
+def test_a_fit_goes_on_from_its_checkpoint_byte_for_byte() -> None:
+    network = build(COARSE)
+    state = begin(network, CONFIG, CPU)
+    for report in fit(network, clip(), CONFIG, state):
+        if report.step == 2:
+            break
+    saved = dump(network, state)
+    network = build(COARSE, seed=1)
+    state = begin(network, CONFIG, CPU)
+    restore(saved, network, state)
+    for _ in fit(network, clip(), CONFIG, state):
+        pass
+    assert dump(network, state) == fitted(clip(), CONFIG)[0]
