@@ -1,122 +1,266 @@
-"""The recipes side by side, at equal compute, beside per-frame Telea.
+"""The recipes side by side, at equal compute, beside per-frame Telea and flow propagation.
 
-    python -m benchmarks.quality FRAMES… [--steps 1500] [--recipes paper fast]
+    python -m benchmarks.quality CLIPS… [--protocols rectangle objects] [--recipes paper fast]
+        [--steps 1500] [--seeds 0 1 2] [--jobs 2] [--out FILE.json]
 
-Each folder of frames is scaled down and given the papers' fixed mask, a rectangle of a quarter of
-the width and height in the middle of every frame. Needs torch, accelerate, numpy and opencv only.
+A clip is a folder with `frames/` and `masks/`, whose non-zero colour is the object. Each is filled
+at the working size under the holes of the paper's protocols (see `benchmarks.fillings`); `objects`
+takes the masks of the clip named after it, for the last those of the first. With `--out` the same
+command goes on where it was stopped. Needs torch, accelerate, numpy and opencv only.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
-import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
-
-from inpaint.classical import telea
-from inpaint.clip import load
-from inpaint.fill import fill
-from inpaint.holes import centre_rectangle, validation_hole
-from inpaint.internal import examined, fit
-from inpaint.learning import begin
-from inpaint.metrics import average, psnr
-from inpaint.network import CAPACITIES, build
+from benchmarks.fillings import PEERS, Figures, Work, called, measure
+from inpaint.network import CAPACITIES
 from inpaint.recipes import RECIPES
-from inpaint.tone import Tone
+
+PROTOCOLS = ["rectangle", "objects"]
+
+POINTS = 12
+"""Of a fit's curve."""
 
 
 def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
-    torch.set_num_threads(options.threads)
-    width, height = map(int, options.size.split("x"))
-    print("| clip | method | steps | whole, dB | hole, dB | validation hole, dB | seconds |")
-    print("|---|---|---|---|---|---|---|")
-    for folder in options.frames:
-        frames = read(Path(folder), width, height)
-        hole = centre_rectangle(height, width).numpy()
-        _row(folder, "Telea", 0, [telea(frame, hole) for frame in frames], frames, hole, None, 0)
-        for recipe in options.recipes:
-            _fit(options, folder, recipe, frames, hole)
+    wanted = works(options)
+    found = kept(options.out, wanted)
+    left = [work for work in wanted if work not in found]
+    for work, figures in _measured(left, options.jobs):
+        found[work] = figures
+        if options.out is not None:
+            _keep(options.out, work, figures)
+        told = f"hole {_shown(figures.hole_psnr)} dB, {figures.seconds:.1f} s"
+        print(f"{len(found)}/{len(wanted)} {work}: {told}", file=sys.stderr)
+    print("\n".join(report(options, found)))
     return 0
 
 
-def read(folder: Path, width: int, height: int) -> list[np.ndarray]:
-    """Return the pictures of a folder, `(H, W, 3)` uint8 RGB each, averaged down to the size."""
-    pictures = (cv2.imread(str(file)) for file in sorted(folder.iterdir()))
-    small = (cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in pictures)
-    return [cv2.cvtColor(p, cv2.COLOR_BGR2RGB) for p in small]
+def works(options: argparse.Namespace) -> list[Work]:
+    """Return all that is asked for; what is to be compared stands side by side.
+
+    Raises:
+        SystemExit: it cannot be done.
+    """
+    _check(options)
+    clips: list[str] = options.clips
+    return [
+        work
+        for protocol in options.protocols
+        for clip, after in zip(clips, [*clips[1:], clips[0]], strict=True)
+        for work in _methods(options, clip, after if protocol == "objects" else None)
+    ]
 
 
-def _fit(
-    options: argparse.Namespace,
-    folder: str,
-    recipe: str,
-    frames: list[np.ndarray],
-    hole: np.ndarray,
-) -> None:
-    started = time.monotonic()
-    pairs = ((frame, hole) for frame in frames)
-    clip = load(pairs, len(frames), hole.shape, Tone("uint8", 255))
-    judge = validation_hole(clip.hole, 0.03, options.seed)
-    clip = clip.hiding(judge)
-    config = dataclasses.replace(
-        RECIPES[recipe], steps=options.steps, batch=options.batch, seed=options.seed
-    )
-    network = build(CAPACITIES[options.capacity], 3, options.seed)
-    state = begin(network, config, torch.device(options.device))
-    clip, judge = clip.to(state.device), judge.to(state.device)
-    exam = examined(clip, judge)
-    estimate = [report.validation_psnr for report in fit(network, clip, config, state, exam)][-1]
-    made = (
-        (picture * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        for _, picture in fill(network, clip, state.accelerator)
-    )
-    filled = [np.where(hole[..., None], m, f) for m, f in zip(made, frames, strict=True)]
-    seconds = time.monotonic() - started
-    _row(folder, recipe, options.steps, filled, frames, hole, estimate, seconds)
+def kept(file: Path | None, wanted: Sequence[Work]) -> dict[Work, Figures]:
+    """Return what a file already holds of what is wanted.
+
+    Raises:
+        SystemExit: it holds something else.
+    """
+    if file is None or not file.exists():
+        return {}
+    by_key, found = {work.key: work for work in wanted}, dict[Work, Figures]()
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+            key, figures = json.dumps(record["work"], sort_keys=True), Figures(**record["figures"])
+        except (ValueError, KeyError, TypeError):
+            raise SystemExit(f"{file}: line {number} is no result; remove it") from None
+        if key in by_key:
+            found[by_key[key]] = figures
+    return found
 
 
-def _row(
-    folder: str,
-    method: str,
-    steps: int,
-    filled: list[np.ndarray],
-    frames: list[np.ndarray],
-    hole: np.ndarray,
-    estimate: float | None,
-    seconds: float,
-) -> None:
-    """Print a method's figures: means over the frames."""
-    ours, truth = (
-        torch.from_numpy(np.stack(x)).permute(0, 3, 1, 2) / 255 for x in (filled, frames)
-    )
-    where = torch.from_numpy(hole).expand(len(frames), 1, *hole.shape)
-    whole, inside = (average(psnr(ours, truth, w)).value for w in (None, where))
-    judged = "–" if estimate is None else f"{estimate:.2f}"
-    name = Path(folder).parent.name
-    print(
-        f"| {name} | {method} | {steps or '–'} | {whole:.2f} | {inside:.2f} | {judged} "
-        f"| {seconds:.0f} |",
-        flush=True,
-    )
+def report(options: argparse.Namespace, found: Mapping[Work, Figures]) -> list[str]:
+    """Return the tables as lines of Markdown."""
+    height, width = options.size
+    seeds = ", ".join(map(str, options.seeds))
+    lines = [
+        f"{width}×{height}, `{options.capacity}`, at most {options.steps:,} steps of batch "
+        f"{options.batch}, {options.device}; seeds {seeds}, ± half their range."
+    ]
+    clips, cells = [called(clip) for clip in options.clips], _cells(found)
+    for protocol in options.protocols:
+        lines += ["", f"`{protocol}`: hole PSNR in dB; the other figures are means over clips.", ""]
+        lines += _table(cells, protocol, [*PEERS, *options.recipes], clips)
+    if differences := _differences(cells, options.protocols, clips):
+        lines += ["", "Hole PSNR, differences in dB.", "", *differences]
+    return lines
+
+
+def _check(options: argparse.Namespace) -> None:
+    clips = options.clips
+    objects = "objects" in options.protocols
+    for folder in [Path(c, part) for c in clips for part in ("frames", *["masks"] * objects)]:
+        if not folder.is_dir():
+            raise SystemExit(f"{folder}: no such folder")
+    if len({called(clip) for clip in clips}) < len(clips):
+        raise SystemExit("the clips' folders must have different names")
+    if objects and len(clips) == 1:
+        raise SystemExit("objects takes another clip's masks: name two, or --protocols rectangle")
+    if options.device != "cpu" and options.jobs > 1:
+        raise SystemExit(f"--jobs {options.jobs} is for cpu; on {options.device} one at a time")
+
+
+def _methods(options: argparse.Namespace, clip: str, donor: str | None) -> Iterator[Work]:
+    """Yield the works of a clip under one protocol."""
+    for peer in PEERS:
+        yield Work(clip, donor, options.size, peer)
+    for seed in options.seeds:
+        for recipe in options.recipes:
+            config = dataclasses.replace(
+                RECIPES[recipe],
+                steps=options.steps,
+                batch=options.batch,
+                seed=seed,
+                report_every=max(1, options.steps // POINTS),
+            )
+            yield Work(clip, donor, options.size, recipe, config, options.capacity, options.device)
+
+
+def _measured(left: Sequence[Work], jobs: int) -> Iterator[tuple[Work, Figures]]:
+    """Yield each work's figures as they come."""
+    if jobs == 1:
+        yield from ((work, measure(work)) for work in left)
+        return
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"))
+    try:
+        running = {pool.submit(measure, work): work for work in left}
+        yield from ((running[one], one.result()) for one in as_completed(running))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _keep(file: Path, work: Work, figures: Figures) -> None:
+    record = {"work": json.loads(work.key), "figures": asdict(figures)}
+    with file.open("a", encoding="utf-8") as out:
+        out.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of the tables: which, its heading with the unit, and how it is shown."""
+
+    key: str
+    heading: str
+    digits: int = 2
+    factor: float = 1
+
+
+HOLE = Column("hole_psnr", "mean")
+COLUMNS = (
+    HOLE,
+    Column("whole_psnr", "whole, dB"),
+    Column("whole_ssim", "SSIM", 3),
+    Column("hole_ssim", "hole SSIM", 3),
+    Column("hole_warping", "hole warping, ×10⁻⁴", 1, 1e4),
+    Column("sharpness", "sharpness"),
+    Column("validation_psnr", "validation hole, dB"),
+    Column("steps", "steps", 0),
+    Column("steps_to_95", "to 95 %", 0),
+    Column("steps_to_99", "to 99 %", 0),
+    Column("seconds", "s a clip", 1),
+)
+
+Cells = Mapping[tuple[str, str, str], Sequence[Figures]]
+"""By protocol, method and clip: each seed's figures."""
+
+
+def _cells(found: Mapping[Work, Figures]) -> Cells:
+    cells: dict[tuple[str, str, str], list[Figures]] = {}
+    for work, figures in found.items():
+        cells.setdefault((work.protocol, work.method, called(work.clip)), []).append(figures)
+    return cells
+
+
+def _table(
+    cells: Cells, protocol: str, methods: Sequence[str], clips: Sequence[str]
+) -> Iterator[str]:
+    """Yield the table of a protocol, a row a method."""
+    yield from _heading(["", *clips, *(column.heading for column in COLUMNS)])
+    for method in methods:
+        of_clips = [cells[protocol, method, clip] for clip in clips]
+        holes = [_ranged(_values(seeds, HOLE)) for seeds in of_clips]
+        yield _row([method, *holes, *(_overall(of_clips, column) for column in COLUMNS)])
+
+
+def _differences(cells: Cells, protocols: Sequence[str], clips: Sequence[str]) -> list[str]:
+    """Return the table of how far `fast` is ahead; empty where there is nothing to compare."""
+    rows = []
+    for protocol, other in product(protocols, ("paper", "flow propagation")):
+        pairs = [
+            [_mean(_values(cells.get((protocol, m, clip), ()), HOLE)) for m in ("fast", other)]
+            for clip in clips
+        ]
+        ahead = [a - b for a, b in pairs if a is not None and b is not None]
+        if ahead:
+            told = (f"{value:+.2f}" for value in (*ahead, sum(ahead) / len(ahead), min(ahead)))
+            rows.append(_row([f"`{protocol}`: fast − {other}", *told]))
+    return [*_heading(["", *clips, "mean", "least"]), *rows] if rows else []
+
+
+def _overall(of_clips: Sequence[Sequence[Figures]], column: Column) -> str:
+    """Average over the clips: every clip counts alike."""
+    means = (_mean(_values(seeds, column)) for seeds in of_clips)
+    return _shown(_mean([mean for mean in means if mean is not None]), column.digits)
+
+
+def _values(seeds: Sequence[Figures], column: Column) -> list[float]:
+    values = (getattr(figures, column.key) for figures in seeds)
+    return [value * column.factor for value in values if value is not None]
+
+
+def _ranged(values: Sequence[float]) -> str:
+    half = f" ± {(max(values) - min(values)) / 2:.2f}" if len(values) > 1 else ""
+    return _shown(_mean(values)) + half
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _shown(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _heading(cells: Sequence[str]) -> list[str]:
+    return [_row(cells), "|---" + "|---:" * (len(cells) - 1) + "|"]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |".replace("| -", "| −")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = map(int, text.split("x"))
+    return height, width
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.quality", description=__doc__)
-    parser.add_argument("frames", nargs="+", help="folders of pictures whose truth is themselves")
+    parser.add_argument("clips", nargs="+", help="folders with frames/ and masks/")
+    parser.add_argument("--protocols", nargs="+", default=PROTOCOLS, choices=PROTOCOLS)
     parser.add_argument("--recipes", nargs="+", default=["paper", "fast"], choices=list(RECIPES))
-    parser.add_argument("--capacity", default="small", choices=list(CAPACITIES))
-    parser.add_argument("--size", default="160x96", help="working size WxH in pixels")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--size", type=_size, default="160x96", help="working size WxH in pixels")
+    parser.add_argument("--capacity", default="small", choices=list(CAPACITIES))
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
+    parser.add_argument("--out", type=Path, help="what was measured, a line of JSON each")
     return parser
 
 

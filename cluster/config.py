@@ -67,8 +67,11 @@ class FitOptions(Options):
     batch: int | None = Field(None, ge=1, le=1024)
     optimizer: Literal["adam", "muon"] | None = None
     learning_rate: float | None = Field(None, gt=0, lt=1)
-    schedule: Literal["constant", "cosine"] | None = None
+    schedule: Literal["constant", "cosine", "trapezoid"] | None = None
     warmup_steps: int | None = Field(None, ge=0)
+    cooldown_share: float | None = Field(None, gt=0, lt=1)
+    patience: int | None = Field(None, ge=0)
+    least_gain_db: float | None = Field(None, ge=0)
     shifted_holes: int | None = Field(None, ge=1, le=32)
     hole_weight: float | None = Field(None, ge=0, le=1000)
     holes: Literal["shifted", "free_form"] | None = None
@@ -79,6 +82,7 @@ class FitOptions(Options):
     features_path: Text | None = None
     stabilisation: float | None = Field(None, ge=0, le=100)
     regularise_share: float | None = Field(None, ge=0, le=1)
+    prior: Literal["none", "propagated"] | None = None
     warps: WarpOptions | None = None
     report_every: int | None = Field(None, ge=1)
     validate_every: int | None = Field(None, ge=1)
@@ -202,7 +206,7 @@ class Config(Options):
     hole: HoleOptions = HoleOptions()
     fit: FitOptions = FitOptions()
     progressive: ProgressiveOptions = ProgressiveOptions()
-    validation_share: float = Field(0.03, ge=0, le=0.2)
+    validation_share: float = Field(0.05, ge=0, le=0.2)
     seed: int = Field(0, ge=0, lt=2**63)
     precision: Literal["auto", "off", "bf16", "fp16"] = "auto"
     propagate: PropagateOptions = PropagateOptions()
@@ -227,6 +231,9 @@ class Config(Options):
             raise ValueError("name is for one shot; many are named by what * stands for")
         if self.precision == "fp16" and self.resources.gpus == 0:
             raise ValueError("precision fp16 needs a GPU; use bf16 or off")
+        fit = fit_config(self)
+        if fit.patience and fit.schedule == "cosine":
+            raise ValueError("fit.patience: a cosine cannot end early; use trapezoid or constant")
         return self
 
 

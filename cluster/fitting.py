@@ -83,14 +83,12 @@ class Fitting:
     """A fit in progress and what is kept of it: checkpoints and the curve beside the version.
 
     Attributes:
-        steps: of the whole fit.
         seconds: spent before this attempt.
     """
 
     work: Work
     network: torch.nn.Module
     state: State
-    steps: int
     curve: list[dict[str, Any]] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -98,9 +96,9 @@ class Fitting:
     saved_at: float = 0.0
 
     @classmethod
-    def resume(cls, work: Work, network: torch.nn.Module, state: State, steps: int) -> Fitting:
+    def resume(cls, work: Work, network: torch.nn.Module, state: State) -> Fitting:
         """Put network and state where the last good checkpoint left them."""
-        fitting = cls(work, network, state, steps)
+        fitting = cls(work, network, state)
         for name in reversed(_checkpoints(work)):
             try:
                 checkpoint.restore(work.version.files.read(name) or b"", network, state)
@@ -141,7 +139,7 @@ class Fitting:
         self.work.update(
             status="fitting",
             step=self.state.step,
-            steps=self.steps,
+            steps=self.state.end,
             device=_device_name(self.state.device),
         )
         self.began_at = self.saved_at = time.monotonic()
@@ -167,7 +165,7 @@ class Fitting:
             "kind": "progress",
             "unit": "steps",
             "done": report.step,
-            "total": self.steps,
+            "total": self.state.end,
             "loss": report.loss,
             "learning_rate": report.learning_rate,
             "rate": report.steps_per_s,

@@ -17,6 +17,7 @@ from inpaint.clip import Footage, Frames, load
 from inpaint.holes import validation_hole
 from inpaint.internal import Exam, examined
 from inpaint.network import Network
+from inpaint.prior import Blend, weigh
 from inpaint.tone import Tone, tone_of
 from storage import InputError, Shot, Version
 
@@ -26,13 +27,16 @@ class Material:
     """What a fit learns from, is run over and judged by.
 
     Attributes:
+        weigh: weighs the prior against the fitted network; None on finer scales, whose prior is
+            the scale before.
         judged: gives the validation hole as the finer scales need it, once the fit is over.
     """
 
     footage: Footage
     frames: Frames
     exam: Exam | None
-    judged: Callable[[Network, Accelerator], Judged]
+    weigh: Callable[[Network, Accelerator], Blend | None]
+    judged: Callable[[Network, Accelerator, Blend | None], Judged]
 
 
 def material(
@@ -56,10 +60,13 @@ def _whole(job: Job, version: Version, tone: Tone, device: torch.device) -> Mate
             "to learn from"
         )
 
-    def judged(network: Network, accelerator: Accelerator) -> Judged:
-        return Judged.of(network, clip, judge, accelerator)
+    def weighed(network: Network, accelerator: Accelerator) -> Blend | None:
+        return weigh(network, clip, judge, accelerator)
 
-    return Material(clip, clip, examined(clip, judge), judged)
+    def judged(network: Network, accelerator: Accelerator, blend: Blend | None) -> Judged:
+        return Judged.of(network, clip, judge, accelerator, blend)
+
+    return Material(clip, clip, examined(clip, judge), weighed, judged)
 
 
 def _windows(
@@ -75,7 +82,7 @@ def _windows(
     pool = plates.pool(where_to_look(version), options.window_px, share, seed, device)
     closing.callback(pool.close)
     exam = plates.exam(options.window_px, device)
-    return Material(pool, plates, exam, lambda *_: judged)
+    return Material(pool, plates, exam, lambda *_: None, lambda *_: judged)
 
 
 def where_to_look(version: Version) -> np.ndarray:

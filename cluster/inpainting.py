@@ -30,6 +30,7 @@ from inpaint.flow_propagation import propagate as propagated
 from inpaint.internal import fit
 from inpaint.learning import begin
 from inpaint.network import CAPACITIES, Network, build
+from inpaint.prior import blended
 from inpaint.recipes import FitConfig
 from inpaint.tone import Tone
 from storage import Archive, Shot, Version
@@ -88,17 +89,21 @@ def _learn(
         given = material(job, version, tone, device, closing)
         network = _network(job, version, config.seed)
         state = begin(network, config, device)
-        fitting = Fitting.resume(work, network, state, config.steps)
+        fitting = Fitting.resume(work, network, state)
         reports = fit(network, given.footage, config, state, given.exam)
         if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
             return
+        accelerator, blend = state.accelerator, None
+        if config.prior == "propagated":
+            blend = given.weigh(network, accelerator)
         if job.part_of is not None:
-            version.files.write(VALIDATION, given.judged(network, state.accelerator).dump())
+            version.files.write(VALIDATION, given.judged(network, accelerator, blend).dump())
         work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
-        filled = fill(network, given.frames, state.accelerator, start=work.start, **_tiles(job))
+        made = fill(network, given.frames, accelerator, start=work.start, **_tiles(job))
+        filled = blended(made, blend)
         if (yield from work.write(_pictures(job, filled, version, tone), stop)):
             estimate = {
-                "validation_psnr": fitting.last_psnr,
+                "validation_psnr": fitting.last_psnr if blend is None else blend.validation_psnr,
                 "validation_peer_psnr": telea_at(given.exam),
             }
             yield _finish(work, estimate | against_truth(version, tone), state.step)

@@ -15,6 +15,7 @@ from inpaint.clip import Clip, joined, picture, shrunk, stored, touched
 from inpaint.fill import fill
 from inpaint.internal import Exam, judged_frames
 from inpaint.network import Network
+from inpaint.prior import Blend, blended
 from inpaint.progressive import Pool, Scale, boundary_windows
 from inpaint.tone import Tone
 from inpaint.windows import Window
@@ -46,12 +47,20 @@ class Judged:
     pictures: np.ndarray
 
     @classmethod
-    def of(cls, network: Network, clip: Clip, judge: Tensor, accelerator: Accelerator) -> Judged:
-        """Let a fitted network fill the validation hole."""
+    def of(
+        cls,
+        network: Network,
+        clip: Clip,
+        judge: Tensor,
+        accelerator: Accelerator,
+        blend: Blend | None,
+    ) -> Judged:
+        """Fill the validation hole as the hole is filled, with a fitted network and its prior."""
         index = judged_frames(judge)
         part = clip[index]
         made = fill(network, replace(part, hole=part.unknown), accelerator)
-        pictures = [made.permute(1, 2, 0).cpu().half().numpy() for _, made in made]
+        filled = blended(((int(index[i]), picture) for i, picture in made), blend)
+        pictures = [picture.permute(1, 2, 0).cpu().half().numpy() for _, picture in filled]
         shape = (0, *clip.size, clip.frames.shape[1])
         stacked = np.stack(pictures) if pictures else np.zeros(shape, np.float16)
         return cls(judge[:, 0].cpu().numpy(), index.cpu().numpy(), stacked)

@@ -41,7 +41,7 @@ def propagate(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     clip = _clip(shot, capacity.working_px).to(torch.device(device))
     network = build(capacity, clip.frames.shape[1], config.seed)
     state = begin(network, config, torch.device(device))
-    fitting = Fitting.resume(work, network, state, config.steps)
+    fitting = Fitting.resume(work, network, state)
     reports = fit(network, clip, given, config, state)
     if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
         return

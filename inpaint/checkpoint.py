@@ -13,7 +13,7 @@ from torch import nn
 
 from inpaint.learning import State
 
-FORMAT = 1
+FORMAT = 2
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -30,6 +30,9 @@ def dump(network: nn.Module, state: State) -> bytes:
     content = {
         "format": FORMAT,
         "step": state.step,
+        "end": state.end,
+        "best": state.best,
+        "waited": state.waited,
         "network": network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "device": state.device.type,
@@ -68,7 +71,8 @@ def restore(content: bytes, network: nn.Module, state: State) -> None:
         state.random.manual_seed(state.random.initial_seed() + loaded["step"])
     if state.accelerator.scaler is not None and loaded["scaler"] is not None:
         state.accelerator.scaler.load_state_dict(loaded["scaler"])
-    state.step = loaded["step"]
+    for name in ("step", "end", "best", "waited"):
+        setattr(state, name, loaded[name])
 
 
 def read(content: bytes) -> dict[str, Any]:

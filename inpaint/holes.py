@@ -60,34 +60,27 @@ def rolled(mask: Tensor, down: Tensor, right: Tensor) -> Tensor:
     return mask[sample, 0, rows[:, :, None], columns[:, None, :]][:, None]
 
 
-def validation_hole(hole: Tensor, share: float, seed: int, run: int = 12) -> Tensor:
-    """Choose known pixels that are treated like the hole in training, to estimate its error.
+def validation_hole(hole: Tensor, share: float, seed: int) -> Tensor:
+    """Choose a place beside the hole that is hidden for good, to estimate the hole's error.
 
-    The hole of `run` consecutive frames is moved by one offset and kept moving as it does, so that
-    it covers a place as long as the real one; runs are added until `share` of the known pixels is
-    taken. What would leave nothing known in a frame is left out.
+    It is the hole, or a part of it, moved by one offset in every frame: so it hides what it hides
+    for as long and moves as the hole does, and since it lies near, much the same things. What was
+    seen there in another frame would be learnt by heart, and say nothing.
 
     Args:
         hole: `(T, 1, H, W)` bool.
-        share: of the known pixels, 0 to 1; 0 gives none.
+        share: of the known pixels that it may take, 0 to 1; 0 gives none.
 
     Returns:
-        `(T, 1, H, W)` bool, outside the hole.
+        `(T, 1, H, W)` bool, outside the hole; nothing in frames that would be left without a
+        quarter of known pixels.
     """
-    random = torch.Generator().manual_seed(seed)
-    taken = torch.zeros_like(hole)
-    budget = share * float((~hole).sum())
-    length = min(run, len(hole))
-    for _ in range(_TRIES):
-        if taken.sum() >= budget:
-            break
-        start = int(torch.randint(len(hole) - length + 1, (), generator=random))
-        frames = slice(start, start + length)
-        moved = _moved_run(hole[frames], random) & ~hole[frames]
-        moved &= _room(hole[frames] | taken[frames] | moved)
-        fits = _within(moved, budget - float(taken.sum()))
-        taken[frames] |= moved & fits
-    return taken
+    part = _no_larger(hole, share * float((~hole).sum()))
+    if not part.any():
+        return part
+    down, right = _beside(part, hole, torch.Generator().manual_seed(seed))
+    taken = _moved(part, down, right) & ~hole
+    return taken & _room(hole | taken)
 
 
 _STROKES, _SEGMENTS = 3, 11  # at most: of a hole, of a stroke
@@ -141,24 +134,43 @@ def _uniform(low: float, high: float, count: int, random: torch.Generator) -> Te
     return low + (high - low) * torch.rand(count, generator=random, device=random.device)
 
 
-_TRIES = 64
+_TRIES, _LOOKED_AT = 128, 8  # offsets drawn, frames they are tried on
 
 
-def _moved_run(hole: Tensor, random: torch.Generator) -> Tensor:
+def _no_larger(hole: Tensor, most: float) -> Tensor:
+    """What of each frame's hole lies over itself moved to the lower right, just far enough."""
+    part, by = hole, 0
+    while part.sum() > most:
+        by += 1
+        part = hole & _moved(hole, by, by)
+    return part
+
+
+def _beside(part: Tensor, hole: Tensor, random: torch.Generator) -> tuple[int, int]:
+    """Draw offsets; return the shortest, but for those that leave the frame or meet the hole."""
+    few = slice(None, None, -(-len(hole) // _LOOKED_AT))
+    part, hole = part[few], hole[few]
     height, width = hole.shape[-2:]
-    down = torch.randint(height, (1,), generator=random).expand(len(hole))
-    right = torch.randint(width, (1,), generator=random).expand(len(hole))
-    return rolled(hole, down.to(hole.device), right.to(hole.device))
+    best, least = (0, 0), math.inf
+    for _ in range(_TRIES):
+        down = int(torch.randint(1 - height, height, (), generator=random))
+        right = int(torch.randint(1 - width, width, (), generator=random))
+        kept = float((_moved(part, down, right) & ~hole).sum() / part.sum().clamp(min=1))
+        cost = math.hypot(down / height, right / width) + 4 * (1 - kept)
+        if cost < least:
+            best, least = (down, right), cost
+    return best
+
+
+def _moved(hole: Tensor, down: int, right: int) -> Tensor:
+    """Move a hole; what leaves the frame is gone."""
+    moved = torch.zeros_like(hole)
+    height, width = hole.shape[-2:]
+    there = moved[..., max(0, down) : height + down, max(0, right) : width + right]
+    there |= hole[..., max(0, -down) : height - down, max(0, -right) : width - right]
+    return moved
 
 
 def _room(covered: Tensor) -> Tensor:
     """`(T, 1, 1, 1)` bool: frames of which at least a quarter stays known."""
     return covered.float().mean(dim=(1, 2, 3), keepdim=True) <= 0.75
-
-
-def _within(moved: Tensor, budget: float) -> Tensor:
-    """`(T, 1, 1, 1)` bool: the leading frames whose pixels fit into the budget, one at least."""
-    sizes = moved.sum(dim=(1, 2, 3), keepdim=True)
-    fits = sizes.cumsum(dim=0) <= budget
-    fits[(sizes > 0).int().argmax()] = True
-    return fits

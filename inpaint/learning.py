@@ -25,8 +25,12 @@ class Schedule:
         batch: samples a step.
         optimizer: `adam`, or `muon` (see `inpaint.muon`), whose rate is some ten times Adam's.
         learning_rate: of the optimiser.
-        schedule: `constant`, or `cosine`: from the full rate down to a fiftieth of it.
+        schedule: of the rate: `constant`; `cosine`, down to a fiftieth; `trapezoid`, constant and
+            then, over the last `cooldown_share` of the steps, in a line down to nothing.
         warmup_steps: the rate rises linearly over these first steps.
+        patience: where the judge's figure has not risen by `least_gain_db` this many times in a
+            row, the cool-down begins: the fit becomes one that was planned for fewer steps. 0
+            never ends early; nor does a cosine, which cannot be cut short.
         report_every: steps between entries of the loss curve.
         seed: of everything random.
         precision: of the network's arithmetic.
@@ -36,29 +40,45 @@ class Schedule:
     batch: int
     learning_rate: float
     optimizer: Literal["adam", "muon"] = "adam"
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "trapezoid"] = "constant"
     warmup_steps: int = 0
+    cooldown_share: float = 0.5
+    patience: int = 0
+    least_gain_db: float = 0.1
     report_every: int = 50
     seed: int = 0
     precision: Precision = "auto"
 
 
-def learning_rate(step: int, schedule: Schedule) -> float:
-    """Return the rate of a step (counted from 0)."""
+def learning_rate(step: int, schedule: Schedule, end: int) -> float:
+    """Return the rate of a step (counted from 0) of a fit that ends after `end` steps."""
     rate = schedule.learning_rate * min(1.0, (step + 1) / max(1, schedule.warmup_steps))
-    if schedule.schedule == "constant":
-        return rate
-    return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / schedule.steps)))
+    match schedule.schedule:
+        case "constant":
+            return rate
+        case "cosine":
+            return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / end)))
+        case "trapezoid":
+            return rate * min(1.0, (1 - step / end) / schedule.cooldown_share)
 
 
 @dataclass
 class State:
-    """What a fit carries from step to step; with the weights, all that a checkpoint holds."""
+    """What a fit carries from step to step; with the weights, all that a checkpoint holds.
+
+    Attributes:
+        end: the step at which it ends, the schedule's or an earlier one.
+        best: the judge's figure that the next ones are held against.
+        waited: how many have not been worth their steps since.
+    """
 
     step: int
     optimizer: torch.optim.Optimizer
     random: torch.Generator
     accelerator: Accelerator
+    end: int
+    best: float = -math.inf
+    waited: int = 0
 
     @property
     def device(self) -> torch.device:
@@ -111,7 +131,7 @@ def begin(network: nn.Module, schedule: Schedule, device: torch.device) -> State
     random = torch.Generator(device).manual_seed(schedule.seed)
     accelerate = accelerator(schedule.precision, device)
     accelerate.prepare(network)
-    return State(0, accelerate.prepare(optimizer), random, accelerate)
+    return State(0, accelerate.prepare(optimizer), random, accelerate, schedule.steps)
 
 
 def learn(
@@ -135,11 +155,11 @@ def learn(
     """
     total, counted = torch.zeros((), device=state.device), 0
     started, first, paused = time.monotonic(), state.step, time.monotonic()
-    while state.step < schedule.steps:
-        rate = learning_rate(state.step, schedule)
+    while state.step < state.end:
+        rate = learning_rate(state.step, schedule, state.end)
         total += step(rate)
         counted += 1
-        last = state.step == schedule.steps
+        last = state.step == state.end
         due = judge is not None and (last or state.step % judge_every == 0)
         entry = due or last or state.step % schedule.report_every == 0
         if not entry and time.monotonic() - paused < PULSE_S:
@@ -148,8 +168,24 @@ def learn(
         if not math.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss} at step {state.step}")
         score = judge() if judge is not None and due else None
+        if score is not None:
+            _weigh(score, schedule, state)
         paused = time.monotonic()
         speed = (state.step - first) / (paused - started)
         yield Report(state.step, loss, rate, speed, entry, score)
         if entry:
             total, counted = torch.zeros_like(total), 0
+
+
+def _weigh(score: float, schedule: Schedule, state: State) -> None:
+    """Bring the end forward where more steps no longer pay."""
+    share = schedule.cooldown_share if schedule.schedule == "trapezoid" else 0
+    cooling = state.step >= state.end * (1 - share)
+    if cooling or schedule.patience == 0 or schedule.schedule == "cosine":
+        return
+    if score >= state.best + schedule.least_gain_db:
+        state.best, state.waited = score, 0
+        return
+    state.waited += 1
+    if state.waited == schedule.patience:
+        state.end = min(state.end, math.ceil(state.step / (1 - share)))

@@ -30,6 +30,8 @@ class FitConfig(Schedule):
         warps: its `g`.
         regularise_share: part of the steps, the last ones, in which these two losses act; before,
             the network reconstructs only. IIVI: 20,000 of 80,000.
+        prior: what is blended into the result of whole frames: `none`, or what is `propagated`
+            along the flow (see `inpaint.prior`).
         validate_every: steps between measurements at the validation hole.
     """
 
@@ -47,6 +49,7 @@ class FitConfig(Schedule):
     stabilisation: float = 0.0
     warps: WarpRanges = field(default_factory=WarpRanges)
     regularise_share: float = 0.25
+    prior: Literal["none", "propagated"] = "none"
     validate_every: int = 500
 
 
@@ -58,14 +61,14 @@ RECIPES = {
         steps=3_000,
         optimizer="muon",
         learning_rate=2e-2,
-        schedule="cosine",
+        schedule="trapezoid",
         warmup_steps=50,
-        shifted_holes=3,
         hole_weight=5.0,
+        prior="propagated",
     ),
 }
 
 
-def regularises(step: int, config: FitConfig) -> bool:
-    """Whether the regularisers act at a step (counted from 0)."""
-    return step >= config.steps * (1 - config.regularise_share)
+def regularises(step: int, end: int, config: FitConfig) -> bool:
+    """Whether the regularisers act at a step (counted from 0) of a fit that ends after `end`."""
+    return step >= end * (1 - config.regularise_share)

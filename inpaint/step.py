@@ -69,7 +69,7 @@ def step(
     # Compare where the truth is known (eq. 2).
     weight = (1 + config.hole_weight * batch.shifted.float()).masked_fill_(batch.unknown, 0)
     loss = reconstruction(stages, batch.truth, weight)
-    if regularises(state.step, config):
+    if regularises(state.step, state.end, config):
         if features is not None:
             loss = loss + config.ambiguity * _ambiguity(
                 clip, batch, stages, features, config, state

@@ -126,6 +126,10 @@ def test_several_mistakes_are_all_named_a_line_each():
         (["source=a", "shots=b"], "source names one shot and shots many: give one of the two"),
         (["shots=b", "name=c"], "name is for one shot; many are named by what * stands for"),
         (["precision=fp16", "resources.gpus=0"], "precision fp16 needs a GPU; use bf16 or off"),
+        (
+            ["fit.patience=2", "fit.schedule=cosine"],
+            "fit.patience: a cosine cannot end early; use trapezoid or constant",
+        ),
     ],
 )
 def test_keys_that_contradict_each_other_are_refused(words, line):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ CONFIG = FitConfig(steps=2, batch=2)
 
 def fresh(seed: int = 0, capacity: Capacity = COARSE, channels: int = 3) -> tuple[Network, State]:
     network = build(capacity, channels, seed)
-    return network, begin(network, FitConfig(seed=seed), CPU)
+    return network, begin(network, replace(CONFIG, seed=seed), CPU)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_a_single_wrong_bit_anywhere_is_found(saved: bytes) -> None:
 
 def test_bytes_that_are_no_checkpoint_are_refused(saved: bytes) -> None:
     content = without_digest(saved)
-    for other in ({}, content | {"format": 2}, [1, 2], io.StringIO("code")):
+    for other in ({}, content | {"format": 1}, [1, 2], io.StringIO("code")):
         with pytest.raises(DamagedCheckpoint):
             read(seal(other))  # type: ignore[arg-type]
     for garbage in (b"", b"PK\x03\x04 no archive", b"plain text"):

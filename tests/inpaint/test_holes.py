@@ -103,14 +103,12 @@ def test_the_validation_hole_is_outside_the_real_one(seed: int) -> None:
 
 
 @pytest.mark.parametrize("share", [0.02, 0.05, 0.1])
-@pytest.mark.parametrize("seed", range(5))
-def test_the_validation_hole_takes_its_share_to_within_one_frames_hole(
-    share: float, seed: int
-) -> None:
-    hole = rectangles(20, 24, 32)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_validation_hole_takes_no_more_than_its_share(share: float, seed: int) -> None:
+    hole = rectangles(12, 24, 32)
     taken = validation_hole(hole, share, seed).sum()
     budget = share * float((~hole).sum())
-    assert budget <= taken <= budget + 36
+    assert min(budget, hole.sum()) / 3 < taken <= budget
 
 
 def test_no_share_is_no_validation_hole() -> None:
@@ -123,15 +121,24 @@ def test_the_validation_hole_follows_from_its_seed() -> None:
     assert not torch.equal(validation_hole(hole, 0.05, 1), validation_hole(hole, 0.05, 2))
 
 
-def test_the_validation_hole_moves_as_the_hole_does() -> None:
-    hole = rectangles(12, 40, 40)
-    four_frames = 4 * 36 / float((~hole).sum())
-    judge = validation_hole(hole, four_frames, seed=0)
-    frames = torch.nonzero(judge.flatten(1).any(dim=1)).flatten().tolist()
-    assert frames == list(range(frames[0], frames[0] + 4))
-    [place] = offsets_between(hole[frames[0]], judge[frames[0]])
-    for t in frames:
-        assert torch.equal(judge[t], hole[t].roll(place, (-2, -1)))
+def test_the_validation_hole_hides_a_place_for_as_long_and_moves_as_the_hole_does() -> None:
+    hole = rectangles(12, 40, 60)
+    judge = validation_hole(hole, 0.1, seed=0)
+    [place] = offsets_between(hole[0], judge[0])
+    assert torch.equal(judge, hole.roll(place, (-2, -1)))
+
+
+def test_the_validation_hole_lies_beside_the_hole() -> None:
+    hole = torch.zeros(6, 1, 40, 60, dtype=torch.bool)
+    hole[:, :, 16:24, 24:36] = True
+    for seed in range(5):
+        judge = validation_hole(hole, 0.1, seed)
+        assert judge.sum() == hole.sum()
+        rows, columns = judge[0, 0].nonzero().unbind(1)
+        assert rows.min() >= 2
+        assert rows.max() < 38
+        assert columns.min() >= 4
+        assert columns.max() < 56
 
 
 def test_every_frame_keeps_a_quarter_known() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ import torch
 from inpaint_fakes import COARSE, CPU, REFINED, Watched, clip, fitted
 from torch import Tensor
 
-from inpaint.checkpoint import dump, restore
+from inpaint.checkpoint import dump, read, restore
 from inpaint.clip import Clip, load
 from inpaint.fill import fill
 from inpaint.holes import validation_hole
@@ -47,6 +47,10 @@ def exam(material: Clip, judge: Tensor) -> Exam:
 def changed(material: Clip, where: Tensor) -> Clip:
     """The clip with other values where `(T, 1, H, W)` says."""
     return replace(material, frames=torch.where(where, 255 - material.frames, material.frames))
+
+
+def weights(saved: bytes) -> list[list[float]]:
+    return [tensor.flatten().tolist() for tensor in read(saved)["network"].values()]
 
 
 def up_to(reports: Iterator[Report], step: int) -> None:
@@ -219,17 +223,61 @@ def test_a_fit_learns_a_pattern_that_repeats() -> None:
 
 def test_the_rate_warms_up_in_a_line_and_then_stays() -> None:
     config = FitConfig(steps=100, learning_rate=1e-3, warmup_steps=4)
-    rates = [learning_rate(step, config) for step in (0, 1, 3, 4, 99)]
+    rates = [learning_rate(step, config, 100) for step in (0, 1, 3, 4, 99)]
     assert rates == pytest.approx([2.5e-4, 5e-4, 1e-3, 1e-3, 1e-3])
 
 
 def test_the_cosine_falls_from_the_full_rate_to_a_fiftieth() -> None:
     config = FitConfig(steps=1000, learning_rate=1e-3, schedule="cosine")
-    rates = [learning_rate(step, config) for step in range(1000)]
+    rates = [learning_rate(step, config, 1000) for step in range(1000)]
     assert rates[0] == 1e-3
     assert rates[500] == pytest.approx(0.51e-3)
     assert rates[-1] == pytest.approx(2e-5, rel=1e-3)
     assert rates == sorted(rates, reverse=True)
+
+
+def test_the_trapezoid_stays_and_then_falls_in_a_line_to_nothing() -> None:
+    config = FitConfig(learning_rate=1e-3, schedule="trapezoid", cooldown_share=0.5)
+    rates = [learning_rate(step, config, 100) for step in (0, 50, 75, 99)]
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 2e-5])
+
+
+PATIENT = replace(SHORT, steps=40, validate_every=4, patience=2, least_gain_db=100)
+TRAPEZOID = replace(PATIENT, schedule="trapezoid", cooldown_share=0.5)
+
+
+def test_a_fit_that_gains_nothing_more_is_one_that_was_planned_for_fewer_steps() -> None:
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    material = clip().hiding(judge)
+    early, reports = fitted(material, TRAPEZOID, judge)
+    assert reports[-1].step == 24  # the first figure counts; two more, at 8 and 12, bring nothing
+    short, _ = fitted(material, replace(TRAPEZOID, steps=24, patience=0), judge)
+    assert weights(early) == weights(short)
+
+
+def test_a_constant_rate_needs_no_cool_down() -> None:
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    _, reports = fitted(clip().hiding(judge), PATIENT, judge)
+    assert reports[-1].step == 12
+
+
+def test_gains_keep_a_fit_going() -> None:
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    config = replace(TRAPEZOID, least_gain_db=-100)
+    assert fitted(clip().hiding(judge), config, judge)[1][-1].step == 40
+
+
+def test_a_fit_that_ends_early_ends_alike_when_it_was_interrupted() -> None:
+    judge = validation_hole(clip().hole, 0.05, seed=0)
+    material = clip().hiding(judge)
+    network, state = begun(TRAPEZOID)
+    up_to(fit(network, material, TRAPEZOID, state, exam(material, judge)), step=9)
+    saved = dump(network, state)
+    network, state = begun(TRAPEZOID, seed=1)
+    restore(saved, network, state)
+    for _ in fit(network, material, TRAPEZOID, state, exam(material, judge)):
+        pass
+    assert dump(network, state) == fitted(material, TRAPEZOID, judge)[0]
 
 
 def test_the_optimiser_goes_by_the_rate_of_the_step() -> None:
@@ -321,3 +369,33 @@ def test_windows_that_show_no_hole_do_not_stop_a_fit() -> None:
     nothing = torch.zeros_like(clip().hole)
     _, reports = fitted(replace(clip(), hole=nothing, unknown=nothing), SHORT)
     assert [report.step for report in reports] == list(range(1, 7))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")  # it does not see everything yet
+@pytest.mark.parametrize("changes", [{}, {"ambiguity": 0.1}, {"stabilisation": 0.2}])
+@pytest.mark.parametrize("recipe", ["paper", "fast"])
+def test_a_fit_does_not_wait_for_the_gpu_between_two_reports(
+    recipe: str, changes: dict[str, float]
+) -> None:
+    schedule = {"steps": 20, "batch": 2, "report_every": 10, "regularise_share": 1.0}
+    config = replace(RECIPES[recipe], **schedule, **changes)
+    network = build(REFINED)
+    state = begin(network, config, torch.device("cuda"))
+    footage = NoWaiting(clip().to(state.device), steps=range(10, 19))
+    try:
+        assert [report.step for report in fit(network, footage, config, state)][-1] == 20
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@dataclass(frozen=True)
+class NoWaiting:
+    """A clip that lets no operation wait for the GPU in some of the steps."""
+
+    clip: Clip
+    steps: range
+
+    def at(self, step: int) -> Clip:
+        torch.cuda.set_sync_debug_mode("error" if step in self.steps else "default")
+        return self.clip
