@@ -138,11 +138,13 @@ class Resources(Options):
         gpus: null: one where the cluster has any. A fraction shares a GPU between shots.
         cpus: cores, and threads of the arithmetic; at most what the largest machine has.
         memory_gb: working memory set aside for scheduling; 0 asks for none.
+        tile_px: side of the largest picture that is filled at once.
     """
 
     gpus: float | None = Field(None, ge=0, le=16)
     cpus: int = Field(2, ge=1, le=256)
     memory_gb: float = Field(0, ge=0)
+    tile_px: int = Field(1024, ge=256, le=16384, multiple_of=4)
 
     @field_validator("gpus")
     @classmethod

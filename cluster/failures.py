@@ -15,6 +15,7 @@ from cluster.plan import Agenda, Job, Note
 from cluster.strict import ConfigError
 from storage import InputError, PlaceError
 
+SMALLEST_TILE_PX = 256
 Cause = Literal["input", "place", "memory", "lost", "superseded", "bug"]
 
 
@@ -43,6 +44,10 @@ def settle(agenda: Agenda, job: Job, error: BaseException) -> Note:
     """Enter an error into the agenda, as another attempt or as the end of the shot; tell of it."""
     failure = classify(error)
     again = retry(job, failure, agenda.attempts[job.key])
+    reason = failure.reason
+    if again is not None and again.config != job.config:
+        tile_px = again.config.resources.tile_px
+        reason += f"; now with a batch of {_batch(again)} and tiles of {tile_px} pixels"
     if again is None:
         agenda.fail(job, failure.reason)
     else:
@@ -51,7 +56,7 @@ def settle(agenda: Agenda, job: Job, error: BaseException) -> Note:
         job,
         {
             "kind": "failed",
-            "reason": failure.reason,
+            "reason": reason,
             "cause": failure.cause,
             "detail": failure.detail,
             "again": again is not None,
@@ -82,7 +87,7 @@ def retry(job: Job, failure: Failure, attempt: int) -> Job | None:
     """Return the job to run instead, None to give the shot up.
 
     A user's mistake, a full disk or a shot taken over is not tried again; out of memory is, with
-    half the batch; a lost worker is, from its checkpoint; anything else is, once.
+    half the batch and smaller tiles; a lost worker is, from its checkpoint; anything else is, once.
 
     Args:
         attempt: the one that failed, counted from 1.
@@ -90,21 +95,29 @@ def retry(job: Job, failure: Failure, attempt: int) -> Job | None:
     if failure.cause in ("input", "place", "superseded") or attempt >= job.config.max_attempts:
         return None
     if failure.cause == "memory":
-        return _with_half_the_batch(job)
+        return _with_less_at_once(job)
     if failure.cause == "bug" and attempt > 1:
         return None
     return job
 
 
-def _with_half_the_batch(job: Job) -> Job | None:
+def _with_less_at_once(job: Job) -> Job | None:
     """Halve what is on the device at once; a job that learns nothing is tried as it is."""
-    if job.kind == "inpaint" and job.config.method == "internal":
-        group, batch = "fit", fit_config(job.config).batch // 2
-    elif job.kind == "propagate":
-        group, batch = "propagate", propagate_config(job.config).batch // 2
-    else:
+    config, batch = job.config, _batch(job)
+    if batch is None:
         return job
-    if batch < 1:
+    tile_px = max(SMALLEST_TILE_PX, config.resources.tile_px // 2 // 4 * 4)
+    if batch == 1 and tile_px == config.resources.tile_px:
         return None
-    options = getattr(job.config, group).model_copy(update={"batch": batch})
-    return replace(job, config=job.config.model_copy(update={group: options}))
+    group = "propagate" if job.kind == "propagate" else "fit"
+    options = getattr(config, group).model_copy(update={"batch": max(1, batch // 2)})
+    resources = config.resources.model_copy(update={"tile_px": tile_px})
+    return replace(job, config=config.model_copy(update={group: options, "resources": resources}))
+
+
+def _batch(job: Job) -> int | None:
+    """Samples that a job learns from at once, None where it learns nothing."""
+    if job.kind == "propagate":
+        return propagate_config(job.config).batch
+    learns = job.kind == "inpaint" and job.config.method == "internal"
+    return fit_config(job.config).batch if learns else None

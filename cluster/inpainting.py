@@ -84,7 +84,8 @@ def _learn(
     job: Job, work: Work, version: Version, device: torch.device, stop: Stop
 ) -> Iterator[Event]:
     """Fit a network at the job's scale, fill with it, and measure the result."""
-    tone, config = tone_for(version), _config(job)
+    tone, config = tone_for(version), _config(job, version)
+    work.update(batch=config.batch)
     with contextlib.ExitStack() as closing:
         given = material(job, version, tone, device, closing)
         network = _network(job, version, config.seed)
@@ -109,9 +110,11 @@ def _learn(
             yield _finish(work, estimate | against_truth(version, tone), state.step)
 
 
-def _config(job: Job) -> FitConfig:
-    """The fit's configuration at the job's scale."""
+def _config(job: Job, version: Version) -> FitConfig:
+    """The fit's configuration at the job's scale; a batch once halved stays so."""
     config = fit_config(job.config)
+    batch = min(config.batch, version.attrs.get("batch", config.batch))
+    config = dataclasses.replace(config, batch=batch)
     if job.coarser is None:
         return config
     return dataclasses.replace(config, steps=job.config.progressive.steps or -(-config.steps // 2))
@@ -119,10 +122,9 @@ def _config(job: Job) -> FitConfig:
 
 def _tiles(job: Job) -> dict[str, int]:
     """Whole frames are done whole where they can be; finer scales in tiles a core's cache holds."""
-    if job.coarser is None:
-        return {}
-    window_px = job.config.progressive.window_px
-    return {"tile_px": 2 * window_px, "overlap_px": window_px // 4}
+    largest_px, window_px = job.config.resources.tile_px, job.config.progressive.window_px
+    tile_px = largest_px if job.coarser is None else min(largest_px, 2 * window_px)
+    return {"tile_px": tile_px, "overlap_px": tile_px // 8}
 
 
 def _network(job: Job, version: Version, seed: int) -> Network:

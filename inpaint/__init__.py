@@ -1,11 +1,11 @@
 """Tensors: fitting a network to a clip and filling its holes with it. No storage, no ray.
 
 Read in this order: `internal` (the fit) with `learning`, `step` and `recipes`; `clip`, `holes`,
-`losses`, `warps` and `features` (what it learns from); `network` and `gated` (what learns);
-`progressive` (scales and windows); `fill` and `windows` (the result); `checkpoint`, `tone` and
-`precision`. `propagate`, `segmentation`, `pasting` and `trail` make many masks of a few.
-`classical`, `flow` and `flow_propagation` are the peers without learning; `metrics`, `temporal` and
-`perceptual` judge.
+`losses`, `warps` and `features` (what it learns from); `network` and `gated` (what learns), `muon`
+(by which steps); `progressive` (scales and windows); `fill` and `windows` (the result), `prior`
+(what the optical flow adds to it); `checkpoint`, `tone` and `precision`. `propagate`,
+`segmentation`, `pasting` and `trail` make many masks of a few. `classical`, `flow` and
+`flow_propagation` are the peers without learning; `metrics`, `temporal` and `perceptual` judge.
 """
 
 import os

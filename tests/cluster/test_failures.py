@@ -96,8 +96,25 @@ def test_out_of_memory_halves_the_batch_down_to_one():
 def test_a_smaller_batch_leaves_everything_else_as_it_was():
     before = job(config=quick("fit.batch=8", "fit.learning_rate=1e-4", "seed=3"))
     after = retry(before, Failure("memory", "out of memory"), 1)
-    assert after.config == quick("fit.batch=4", "fit.learning_rate=1e-4", "seed=3")
+    words = ["fit.batch=4", "fit.learning_rate=1e-4", "seed=3", "resources.tile_px=512"]
+    assert after.config == quick(*words)
     assert (after.key, after.version, after.need) == (before.key, before.version, before.need)
+
+
+def test_the_smallest_batch_and_tile_are_the_end():
+    config = quick("max_attempts=9", "fit.batch=1", "resources.tile_px=600")
+    tiles, current = [], job(config=config)
+    while current is not None and len(tiles) < 9:
+        tiles.append(current.config.resources.tile_px)
+        current = retry(current, Failure("memory", "out of memory"), len(tiles))
+    assert tiles == [600, 300, 256]
+
+
+def test_what_is_tried_with_less_says_with_how_much():
+    agenda = Agenda([job("a", config=quick("fit.batch=8"))])
+    event = settle(agenda, agenda.ready(), MemoryError()).event
+    said = "; now with a batch of 4 and tiles of 512 pixels"
+    assert event["reason"] == "out of memory (MemoryError)" + said
 
 
 def test_a_settled_error_is_another_attempt_or_the_end_of_the_shot():

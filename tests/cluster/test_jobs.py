@@ -153,8 +153,9 @@ def test_a_result_carries_its_error_beside_telea_s_and_the_true_one_where_it_is_
 
 
 def test_the_curve_has_every_report_once_and_the_last_validation_is_the_result_s(shot, tmp_path):
-    run(tmp_path / "a", quick(), shot, until_step=3)
-    run(tmp_path / "a", quick(), shot)
+    config = quick("fit.prior=none")
+    run(tmp_path / "a", config, shot, until_step=3)
+    run(tmp_path / "a", config, shot)
     version = result(tmp_path / "a", "one")
     curve = json.loads(version.files.read("curve.json"))
     assert [entry["step"] for entry in curve] == [1, 2, 3, 4]
@@ -199,6 +200,14 @@ def test_a_run_killed_between_checkpoints_ends_as_an_unbroken_one(shot, tmp_path
     assert logs(run(tmp_path / "broken", quick(), shot)) == ["goes on from step 2"]
     unbroken, broken = (result(tmp_path / name, "one") for name in ("unbroken", "broken"))
     assert final(broken) == final(unbroken)
+
+
+def test_a_batch_once_halved_stays_so_after_a_kill(shot, tmp_path):
+    run(tmp_path / "a", quick("fit.batch=2"), shot, until_step=2)
+    result(tmp_path / "a", "one").update(batch=1)  # as the attempt that was killed had left it
+    run(tmp_path / "a", quick("fit.batch=2"), shot)
+    attrs = result(tmp_path / "a", "one").attrs
+    assert (attrs["status"], attrs["batch"]) == ("done", 1)
 
 
 def test_a_run_killed_while_filling_does_only_the_frames_that_are_left(shot, tmp_path):
