@@ -6,18 +6,16 @@ the figures.
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cluster import table
 from cluster.agreement import Agreement, agreements, told
+from cluster.pages import inside, template
 from cluster.pictures import Display, Preview, display_of, preview
 from cluster.summary import spread
 from cluster.table import PROTOCOLS, TRUTH, Cell, Evaluation
@@ -85,16 +83,8 @@ class Scatter:
 
 def page(evaluation: Evaluation, archive: Archive) -> str:
     """Render the page; pictures stand in it."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["inside"] = _inside
     found = agreements(evaluation)
-    return environment.get_template("evaluation.html").render(
+    return template("evaluation.html", inside=inside).render(
         evaluation=evaluation,
         protocols=PROTOCOLS,
         table=table,
@@ -218,7 +208,3 @@ def _tall(slices: np.ndarray) -> np.ndarray:
 def _shown(pixels: np.ndarray, display: Display) -> Preview:
     hole = np.zeros(pixels.shape[:2], bool)
     return preview(pixels, None, hole, display, 0, longest_px=LONGEST_PX)
-
-
-def _inside(picture: Preview) -> str:
-    return "data:image/webp;base64," + base64.b64encode(picture.before).decode()

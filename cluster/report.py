@@ -9,7 +9,6 @@ its pictures, `charts` its curves.
 from __future__ import annotations
 
 import argparse
-import base64
 import hashlib
 import json
 import math
@@ -25,10 +24,10 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cluster.charts import Chart, area_chart, loss_chart, validation_chart
 from cluster.lineage import Lineage, lineage
+from cluster.pages import inside, template
 from cluster.previews import Previews, previews
 from cluster.status import decibels, duration, percent
 from cluster.summary import RUNNING, Summary, summarise, worst_first
@@ -115,7 +114,7 @@ def write_report(
     ordered = worst_first(summarise(archive, shots, wanted))
     cards = [_card(archive, summary, wanted.get(summary.shot)) for summary in ordered]
     pictures = list(_pictures(cards))
-    url: Callable[[bytes], str] = _inside
+    url: Callable[[bytes], str] = inside
     beside = ""
     if sum(map(len, pictures)) * 4 / 3 > INLINE_BYTES:
         beside = f"{name.rsplit('.', 1)[0]}_files"
@@ -139,18 +138,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str], *, lazy: bool) -> str:
     """Render the page; `url` says where a picture is found, `lazy` to load it when it is seen."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    layout = template(
+        "report.html", url=url, decibels=decibels, duration=duration, percent=percent, runs=_runs
     )
-    environment.filters.update(
-        decibels=decibels, duration=duration, percent=percent, runs=_runs, url=url
-    )
-    return environment.get_template("report.html").render(
+    return layout.render(
         name="/".join(archive.url.split("/")[-2:]),
         place=archive.url,
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
@@ -241,10 +232,6 @@ def _scale(summaries: list[Summary]) -> Scale | None:
 
 def _pictures(cards: Iterable[Card]) -> Iterable[bytes]:
     return (picture for card in cards for picture in card.previews.pictures)
-
-
-def _inside(picture: bytes) -> str:
-    return "data:image/webp;base64," + base64.b64encode(picture).decode()
 
 
 def _stored(files: Files, folder: str, pictures: Iterable[bytes]) -> Callable[[bytes], str]:
