@@ -75,7 +75,8 @@ def validation_hole(hole: Tensor, share: float, seed: int) -> Tensor:
         `(T, 1, H, W)` bool, outside the hole; nothing in frames that would be left without a
         quarter of known pixels.
     """
-    part = _no_larger(hole, share * float((~hole).sum()))
+    most = share * float((~hole).sum())
+    part = _no_larger(hole, most) if most >= 1 else torch.zeros_like(hole)
     if not part.any():
         return part
     down, right = _beside(part, hole, torch.Generator().manual_seed(seed))
@@ -148,14 +149,15 @@ def _no_larger(hole: Tensor, most: float) -> Tensor:
 
 def _beside(part: Tensor, hole: Tensor, random: torch.Generator) -> tuple[int, int]:
     """Draw offsets; return the shortest, but for those that leave the frame or meet the hole."""
-    few = slice(None, None, -(-len(hole) // _LOOKED_AT))
-    part, hole = part[few], hole[few]
+    some = part.flatten(1).any(dim=1).nonzero().flatten()
+    some = some[:: -(-len(some) // _LOOKED_AT)]
+    part, hole = part[some], hole[some]
     height, width = hole.shape[-2:]
     best, least = (0, 0), math.inf
     for _ in range(_TRIES):
         down = int(torch.randint(1 - height, height, (), generator=random))
         right = int(torch.randint(1 - width, width, (), generator=random))
-        kept = float((_moved(part, down, right) & ~hole).sum() / part.sum().clamp(min=1))
+        kept = float((_moved(part, down, right) & ~hole).sum() / part.sum())
         cost = math.hypot(down / height, right / width) + 4 * (1 - kept)
         if cost < least:
             best, least = (down, right), cost

@@ -141,6 +141,13 @@ def test_the_validation_hole_lies_beside_the_hole() -> None:
         assert columns.max() < 56
 
 
+def test_a_hole_in_one_frame_of_many_is_judged_in_that_frame() -> None:
+    hole = torch.zeros(40, 1, 24, 32, dtype=torch.bool)
+    hole[17, :, 8:14, 10:18] = True
+    judge = validation_hole(hole, 0.05, seed=0)
+    assert judge[17].sum() == judge.sum() == hole.sum()
+
+
 def test_every_frame_keeps_a_quarter_known() -> None:
     hole = torch.zeros(6, 1, 20, 20, dtype=torch.bool)
     hole[:3, :, :, :9] = True
