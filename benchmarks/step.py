@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         [[str(DTYPES[one]), f"{rate / 1e9:,.0f}"] for one, rate in rates.items()],
     )
     for work in works(options):
-        _report(work, options, device, rates)
+        _report(work, options, rates)
     return 0
 
 
@@ -119,29 +119,34 @@ def peak_gib(work: Work, variant: Variant, options: argparse.Namespace) -> float
             return math.nan
 
 
-def _report(
-    work: Work, options: argparse.Namespace, device: torch.device, rates: dict[Precision, float]
-) -> None:
+def _report(work: Work, options: argparse.Namespace, rates: dict[Precision, float]) -> None:
     """Print the tables of a work."""
     height, width = work.size
-    cost = flops(work)
     what = f"`{work.name}`: `{work.capacity}`, {height}×{width}, batch {work.config.batch}"
-    print(f"\n{what}, {cost / 1e9:,.0f} GFLOP a step\n")
+    print(f"\n{what}, {flops(work) / 1e9:,.0f} GFLOP a step\n", flush=True)
+    head = ["step", "steps/s", "× plain", "GFLOP/s", "of the matrix rate", "peak, GiB"]
+    _table(head, _compared(work, options, rates))
+    if options.memory:
+        print()
+        _table(["losses", "peak, GiB"], _regularised(work, options))
+
+
+def _compared(
+    work: Work, options: argparse.Namespace, rates: dict[Precision, float]
+) -> Iterator[list[str]]:
+    """Yield a row for each variant."""
+    device, cost = torch.device(options.device), flops(work)
     takes, refused = _started(work, device)
     found = list(rounds(list(takes.values()), options.seconds, options.rounds, device))
-    lines = []
     for variant, times in zip(takes, zip(*found, strict=True), strict=True):
         speed = 1 / statistics.median(times)
         gain = statistics.median(first[0] / t for first, t in zip(found, times, strict=True))
         rate = rates.get(resolve(variant.precision, device), math.nan)
-        peak = peak_gib(work, variant, options)
         figures = [f"{gain:.2f}", f"{cost * speed / 1e9:,.0f}", f"{cost * speed / rate:.0%}"]
-        lines.append([variant.name, f"{speed:.3g}", *figures, f"{peak:.2f}"])
-    lines += [[name, f"not measured: {reason}", *["–"] * 4] for name, reason in refused.items()]
-    _table(["step", "steps/s", "× plain", "GFLOP/s", "of the matrix rate", "peak, GiB"], lines)
-    if options.memory:
-        print()
-        _table(["losses", "peak, GiB"], _regularised(work, options))
+        peak = peak_gib(work, variant, options)
+        yield [variant.name, f"{speed:.3g}", *figures, f"{peak:.2f}"]
+    for name, reason in refused.items():
+        yield [name, f"not measured: {reason}", *["–"] * 4]
 
 
 def _started(

@@ -68,8 +68,8 @@ def weigh(network: Network, clip: Clip, judge: Tensor, accelerator: Accelerator)
     learnt = torch.stack([made.cpu() for _, made in filled])
     table = _Table.of(expected[frames], learnt, carried, truth, where)
     share = table.shares(expected, clip.unknown.cpu())
-    blended = learnt.lerp(carried, share[frames].float())
-    return Blend(prior, share, average(psnr(blended, truth, where)).value)
+    mixed = learnt.lerp(carried, share[frames].float())
+    return Blend(prior, share, average(psnr(mixed, truth, where)).value)
 
 
 def blended(
