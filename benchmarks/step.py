@@ -6,10 +6,11 @@
 Prints Markdown tables: a `plain` step (float32, contiguous, eager, unfused gates), what each change
 of it brings alone, and all that the project does together. All variants of a table are measured in
 one process, in turns, so that other work on the machine hits them alike: × plain is the median of
-the rounds' ratios, steps/s the median of the rounds. FLOPs are those of the network, forward and
-backward. Peak memory is that of a fresh process: of the device on a GPU, else all that is resident,
-torch itself (some 0.3 GiB) and a compiler included. The clip is noise with a centre rectangle for a
-hole. Needs torch, accelerate and numpy only.
+the rounds' ratios, steps/s the median of the rounds. On one thread of a CPU, seconds are processor
+time, which other work hardly changes. FLOPs are those of the network, forward and backward. Peak
+memory is that of a fresh process: of the device on a GPU, else all that is resident, torch itself
+(some 0.3 GiB) and a compiler included. The clip is noise with a centre rectangle for a hole. Needs
+torch, accelerate and numpy only.
 """
 
 from __future__ import annotations
@@ -189,12 +190,14 @@ def _peak_gib(work: Work, variant: Variant, options: argparse.Namespace) -> floa
 
 def _seconds(work: Callable[[], object], times: int, device: torch.device) -> float:
     """Return how long it takes once, waiting for the device at the end only."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     _wait(device)
-    started = time.perf_counter()
+    started = clock()
     for _ in range(times):
         work()
     _wait(device)
-    return (time.perf_counter() - started) / times
+    return (clock() - started) / times
 
 
 def _wait(device: torch.device) -> None:
