@@ -52,7 +52,8 @@ def weigh(network: Network, clip: Clip, judge: Tensor, accelerator: Accelerator)
     """Propagate along the flow what is unknown, and weigh it against what a network makes of it.
 
     The shares are those with the least squared error at the validation hole, for pixels apart at
-    which the flow expects more or less error. So a clip whose flow fails is left to the network.
+    which the flow expects more or less error. So a clip whose flow fails is mostly left to the
+    network. Source: stacking (Breiman, Stacked Regressions, 1996), shares from 0 to 1.
 
     Args:
         clip: the validation hole is unknown in it.
@@ -102,7 +103,7 @@ class _Table:
             product.sum(1, keepdim=True)[where].double()
             for product in (apart * (truth - learnt), apart.square())
         )
-        known = expected[where].float()
+        known = expected[where].float()  # of which `quantile` takes 16 million at most
         edges = known[:: max(1, len(known) >> 20)].quantile(torch.arange(1, BINS) / BINS)
         bins = torch.bucketize(known, edges)
         # A bin with little to say follows all together.
