@@ -115,8 +115,13 @@ class Fitting:
     ) -> Generator[Event, None, bool]:
         """Follow a fit to its end; return False where it was asked to stop, and saved itself."""
         yield from self._start()
+        end = self.state.end
         for report in reports:
             yield self._note(report)
+            if self.state.end != end:
+                text = f"gains little more: ends at step {self.state.end}, not {end}"
+                yield {"kind": "log", "text": text}
+                end = self.state.end
             if stop():
                 self._save()
                 yield {"kind": "stopped"}
@@ -186,7 +191,7 @@ class Fitting:
         for old in {*good[:-KEPT_CHECKPOINTS], *self.damaged} - {name}:
             files.remove(old)
         self.damaged.clear()
-        self.work.update(step=self.state.step)
+        self.work.update(step=self.state.step, steps=self.state.end)
         self.saved_at = time.monotonic()
 
 

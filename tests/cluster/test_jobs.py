@@ -202,6 +202,14 @@ def test_a_run_killed_between_checkpoints_ends_as_an_unbroken_one(shot, tmp_path
     assert final(broken) == final(unbroken)
 
 
+def test_a_fit_that_ends_early_says_so_and_is_whole(shot, tmp_path):
+    words = ["fit.patience=1", "fit.least_gain_db=99", "fit.cooldown_share=0.25", "fit.steps=40"]
+    told = run(tmp_path / "a", quick(*words), shot)
+    attrs = result(tmp_path / "a", "one").attrs
+    assert (attrs["status"], attrs["step"], attrs["steps"]) == ("done", 6, 6)
+    assert "gains little more: ends at step 6, not 40" in logs(told)
+
+
 def test_a_batch_once_halved_stays_so_after_a_kill(shot, tmp_path):
     run(tmp_path / "a", quick("fit.batch=2"), shot, until_step=2)
     result(tmp_path / "a", "one").update(batch=1)  # as the attempt that was killed had left it
