@@ -37,16 +37,18 @@ class Muon(torch.optim.Adam):
         super().__init__(
             [{"params": gated, "share": 1.0}, {"params": rest, "share": ADAM_SHARE}], lr
         )
+        self._alike: dict[tuple[int, int], list[Tensor]] = {}
+        for weight in gated:
+            self._alike.setdefault((len(weight), weight[0].numel()), []).append(weight)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step. The gradients of the convolutions are None afterwards."""
-        rate, weights = self.param_groups[0]["lr"], self.param_groups[0]["params"]
-        alike: dict[tuple[int, int], list[Tensor]] = {}
-        for weight in weights:
-            if weight.grad is not None:
-                alike.setdefault((len(weight), weight[0].numel()), []).append(weight)
-        for (rows, columns), same in alike.items():
+        rate = self.param_groups[0]["lr"]
+        for (rows, columns), weights in self._alike.items():
+            same = [weight for weight in weights if weight.grad is not None]
+            if not same:
+                continue
             ahead = self._ahead(same)
             moves = orthogonal(torch.stack([move.reshape(rows, columns) for move in ahead]))
             for weight, move in zip(same, moves, strict=True):
