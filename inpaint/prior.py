@@ -51,9 +51,10 @@ class Blend:
 def weigh(network: Network, clip: Clip, judge: Tensor, accelerator: Accelerator) -> Blend | None:
     """Propagate along the flow what is unknown, and weigh it against what a network makes of it.
 
-    The shares are those with the least squared error at the validation hole, for pixels apart at
-    which the flow expects more or less error. So a clip whose flow fails is mostly left to the
-    network. Source: stacking (Breiman, Stacked Regressions, 1996), shares from 0 to 1.
+    The shares are the squares of those with the least squared error at the validation hole, for
+    pixels apart at which the flow expects more or less error. So where the prior is clearly better
+    it takes the place, and a clip whose flow fails is left to the network. Source: stacking
+    (Breiman, Stacked Regressions, 1996), shares from 0 to 1; the squares are ours.
 
     Args:
         clip: the validation hole is unknown in it.
@@ -111,7 +112,8 @@ class _Table:
             torch.bincount(bins, each, BINS) + FEW * each.sum() / BINS for each in (gain, spread)
         )
         least = torch.finfo(torch.float64).tiny
-        return cls(edges, (gains / spreads.clamp(min=least)).clamp(0, 1).float())
+        best = (gains / spreads.clamp(min=least)).clamp(0, 1).float()
+        return cls(edges, best.square())  # the network may do better in the hole than beside it
 
     def shares(self, expected: Tensor, unknown: Tensor) -> Tensor:
         """Look up the share of every unknown pixel; `(T, 1, H, W)` float16."""
@@ -137,10 +139,12 @@ def _propagated(clip: Clip) -> tuple[Tensor, Tensor]:
     The error is `(T, 1, H, W)` float16, where 1 is white squared; 0 where known.
     """
     frames = clip.frames.cpu().permute(0, 2, 3, 1).numpy()
-    filled = list(propagate(frames, clip.unknown[:, 0].cpu().numpy()))
-    pixels = np.stack([one.pixels for one in filled])
-    errors = np.stack([one.error.astype(np.float16) for one in filled])
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(errors)[:, None]
+    prior = torch.empty_like(clip.frames, device="cpu")
+    expected = torch.zeros(clip.unknown.shape, dtype=torch.float16)
+    for t, one in enumerate(propagate(frames, clip.unknown[:, 0].cpu().numpy())):
+        prior[t] = torch.from_numpy(one.pixels).permute(2, 0, 1)
+        expected[t, 0] = torch.from_numpy(one.error)
+    return prior, expected
 
 
 def _unit(frames: Tensor) -> Tensor:
