@@ -1,0 +1,188 @@
+"""VINet's training: what a step learns from, and what it costs. No data is read here.
+
+    batch = joined([sample(pictures, unknown, hole, start, config, random) for … in …])
+    terms = losses(network, batch, config, accelerator)
+    state.descend(sum(terms.values()), rate)
+
+Shapes: `B N C H W`, N consecutive frames to be filled; `B N K C H W`, the K neighbours of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from inpaint.flow import flow
+from inpaint.learning import Schedule
+from inpaint.vinet.holes import HoleRanges
+from inpaint.vinet.losses import flow_loss, reconstruction, seen_twice, warping_loss
+from inpaint.vinet.network import OFFSETS, Filled, neighbours
+
+
+@dataclass(frozen=True)
+class TrainConfig(Schedule):
+    """How to train: the last stage. Weights, frames and supports are the authors'.
+
+    Attributes:
+        frames: consecutive frames of a sample. With 1 nothing is carried from frame to frame.
+        supports: neighbours that are shown, 4 or 1; a single one stands in for all.
+        holes: laid over the clips to learn on.
+        hole_weight: of the hole's reconstruction, where the frame's is 1.
+        flow: weight of the flow loss.
+        short_term: weight of the warping loss against the frame before.
+        long_term: the same against the sample's first frame.
+    """
+
+    steps: int = 50_000
+    batch: int = 4
+    learning_rate: float = 1e-4
+    frames: int = 4
+    supports: int = 4
+    holes: HoleRanges = field(default_factory=HoleRanges)
+    hole_weight: float = 5.0
+    flow: float = 10.0
+    short_term: float = 1.0
+    long_term: float = 1.0
+
+
+STAGES = {
+    # The authors' order; each begins with the weights of the one before.
+    "pair": TrainConfig(frames=1, supports=1),
+    "neighbours": TrainConfig(frames=1),
+    "recurrent": TrainConfig(),
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step learns from.
+
+    Attributes:
+        truth: `(B, N, C, H, W)` in [-1, 1].
+        unknown: `(B, N, 1, H, W)` bool, what is never shown and never supervised.
+        hole: `(B, N, 1, H, W)` bool, what is hidden to learn on.
+        near: `(B, N, K, C, H, W)` in [-1, 1], the neighbours.
+        near_hidden: `(B, N, K, 1, H, W)` bool, all that is hidden of them.
+        to_before: `(B, N - 1, 2, H, W)`, true flows from each frame but the first to the one
+            before it.
+        to_first: `(B, N - 2, 2, H, W)`, from each but the first two to the first.
+    """
+
+    truth: Tensor
+    unknown: Tensor
+    hole: Tensor
+    near: Tensor
+    near_hidden: Tensor
+    to_before: Tensor
+    to_first: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(getattr(self, part.name).to(device) for part in fields(self)))
+
+
+def sample(
+    pictures: Tensor,
+    unknown: Tensor,
+    hole: Tensor,
+    start: int,
+    config: TrainConfig,
+    random: torch.Generator,
+) -> Batch:
+    """Cut a batch of one sample out of a clip, mirrored at its ends, and estimate its true flows.
+
+    Args:
+        pictures: `(T, C, H, W)` in [-1, 1], C up to 4.
+        unknown: `(T, 1, H, W)` bool.
+        hole: `(T, 1, H, W)` bool, as `holes.draw` makes it.
+        start: the first frame to be filled.
+        random: chooses the neighbour that stands in for all.
+    """
+    near = torch.tensor([neighbours(t, len(pictures)) for t in range(start, start + config.frames)])
+    if config.supports == 1:
+        only = int(torch.randint(len(OFFSETS), (), generator=random, device=random.device))
+        near = near[:, [only]].expand(-1, len(OFFSETS))
+    own = slice(start, start + config.frames)
+    truth = pictures[own].masked_fill(unknown[own], 0)
+    parts = (
+        truth,
+        unknown[own],
+        hole[own] & ~unknown[own],
+        pictures[near].masked_fill(unknown[near], 0),
+        (hole | unknown)[near],
+        _true_flows(truth, [(n, n - 1) for n in range(1, config.frames)]),
+        _true_flows(truth, [(n, 0) for n in range(2, config.frames)]),
+    )
+    return Batch(*(part[None] for part in parts))
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Put batches of the same shapes behind each other."""
+    return Batch(*(torch.cat([getattr(b, f.name) for b in batches]) for f in fields(Batch)))
+
+
+def losses(
+    network: nn.Module, batch: Batch, config: TrainConfig, accelerator: Accelerator
+) -> dict[str, Tensor]:
+    """Fill a batch and compare: the weighted terms of the loss, whose sum is to be minimised.
+
+    Each is the mean over the sample's frames. With frames of 1 there is no more than the first,
+    and the parts of the network that look at the frame before get no gradient: tell data-parallel
+    wrappers so.
+
+    Args:
+        network: a VINet, or a wrapper of one.
+
+    Source: Kim et al., Deep Video Inpainting, 2019, section 3.3. In the reference code only the
+    last frame's flow counts, by an oversight.
+    """
+    hidden = batch.hole | batch.unknown
+    with accelerator.autocast():
+        filled = network(batch.truth, hidden, batch.near, batch.near_hidden)
+    terms = {"reconstruction": _reconstruction(filled, batch, config)}
+    if config.frames > 1:
+        terms |= _steadiness(filled, batch, config)
+    return {name: term / config.frames for name, term in terms.items()}
+
+
+def _reconstruction(filled: Filled, batch: Batch, config: TrainConfig) -> Tensor:
+    output = filled.pictures.masked_fill(batch.unknown, 0)
+    frames = zip(output.unbind(1), batch.truth.unbind(1), batch.hole.unbind(1), strict=True)
+    return _total(reconstruction(*frame, config.hole_weight) for frame in frames)
+
+
+def _steadiness(filled: Filled, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
+    """The flow loss, and the warping loss short and long term."""
+    output, truth, unknown = filled.pictures, batch.truth, batch.unknown
+    flows, short_term, long_term = [], [], []
+    for n in range(1, config.frames):
+        motion = batch.to_before[:, n - 1]
+        known = seen_twice(unknown[:, n], unknown[:, n - 1], motion)
+        predicted = filled.flows[n]
+        assert predicted is not None
+        pairs = (truth[:, n], truth[:, n - 1], output[:, n], output[:, n - 1])
+        flows.append(flow_loss(predicted, motion, *pairs, known))
+        short_term.append(warping_loss(output[:, n], *pairs[:2], motion, known))
+    for n in range(2, config.frames):
+        motion = batch.to_first[:, n - 2]
+        known = seen_twice(unknown[:, n], unknown[:, 0], motion)
+        long_term.append(warping_loss(output[:, n], truth[:, n], truth[:, 0], motion, known))
+    named = {"flow": flows, "short_term": short_term, "long_term": long_term}
+    return {name: getattr(config, name) * _total(each) for name, each in named.items() if each}
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum()
+
+
+def _true_flows(truth: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
+    """Flows `(P, 2, H, W)` between pairs of the frames `(N, C, H, W)`."""
+    frames = ((truth.movedim(1, 3) + 1) / 2).cpu().numpy()
+    found = np.zeros((len(pairs), *frames.shape[1:3], 2), np.float32)
+    for place, (here, there) in enumerate(pairs):
+        found[place] = flow(frames[here], frames[there])
+    return torch.from_numpy(found).movedim(3, 1).to(truth.device)
