@@ -7,9 +7,9 @@ The container and the default codec follow the target's suffix: `.mkv` is lossle
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Self
+from typing import Self, TypeVar
 
 import av
 import numpy as np
@@ -25,6 +25,8 @@ from storage.planes import Planes
 from storage.siting import CENTRE
 from storage.sources import InputError, Patch, SourceInfo, frame_range
 from storage.video import RATE, Movie
+
+Item = TypeVar("Item")
 
 BT709 = 1  # FFmpeg's number of the matrix, the primaries and the transfer curve alike
 UNSPECIFIED = 2
@@ -58,22 +60,73 @@ def patch_movie(
         InputError: the source is damaged, or the target cannot hold what it carries.
         ValueError: the number of patches is not the number of frames.
     """
+    planes = source.planes()
+    encoder = choose_encoder(target, planes.form, *source.probe.coded_size, codec, crf)
+
+    def drawn(frame: av.VideoFrame, patch: Patch | None) -> av.VideoFrame:
+        fresh = planes.planar(frame) if patch is None else planes.patched(frame, patch)
+        return planes.recoded(fresh, encoder.pixel_format)
+
+    yield from _copied(source, target, encoder, patches, drawn, None, first, last)
+
+
+def remake_movie(
+    source: Movie,
+    target: str | os.PathLike[str],
+    pictures: Iterable[np.ndarray],
+    size: tuple[int, int],
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    codec: str | None = None,
+    crf: float | None = None,
+) -> Iterator[int]:
+    """Write other pictures in the place of a movie's frames; yield frames written.
+
+    All but the samples is as `patch_movie` leaves it, save that a turned movie comes out upright.
+
+    Args:
+        pictures: `(H, W, C)` of the movie's dtype, as displayed, one a frame of the range.
+        size: their height and width.
+        first, last, codec, crf: see `patch_movie`.
+    """
+    planes = source.planes()
+    encoder = choose_encoder(target, planes.form, size[1], size[0], codec, crf)
+
+    def drawn(_: av.VideoFrame, picture: np.ndarray) -> av.VideoFrame:
+        return planes.recoded(planes.frame(picture), encoder.pixel_format)
+
+    yield from _copied(source, target, encoder, pictures, drawn, size, first, last)
+
+
+def _copied(
+    source: Movie,
+    target: str | os.PathLike[str],
+    encoder: Encoder,
+    items: Iterable[Item],
+    drawn: Callable[[av.VideoFrame, Item], av.VideoFrame],
+    size: tuple[int, int] | None,
+    first: int | None,
+    last: int | None,
+) -> Iterator[int]:
+    """Write what is drawn of each frame and its item, with all that travels with the frames.
+
+    Args:
+        size: height and width of what is drawn; None where it is the coded frame's.
+    """
     count = source.count()
     first, last = frame_range(source.path, 0, count, first, last)
     whole = (first, last) == (0, count - 1)
-    planes = source.planes()
-    encoder = choose_encoder(target, planes.form, *source.probe.coded_size, codec, crf)
     span = None if whole else Span(*source.times(first, last))
     with source.opened() as original, _written(target, source.time_base) as container:
-        track = _Track(container, _copied_stream(container, source, encoder))
+        track = _Track(container, _copied_stream(container, source, encoder, size))
         companions = Companions(original, container, span)
         _copy_headings(original, container, track.video, source, first)
         frames = source.decoded() if whole else source.decoded(first, last)
-        for written, ((_, frame), patch) in enumerate(zip(frames, patches, strict=True), 1):
+        for written, ((_, frame), item) in enumerate(zip(frames, items, strict=True), 1):
             pts, duration, unit = frame.pts or 0, frame.duration, source.time_base
-            fresh = planes.planar(frame) if patch is None else planes.patched(frame, patch)
-            fresh = planes.recoded(fresh, encoder.pixel_format)
-            track.encode(fresh, pts - (round(span.start_s / unit) if span else 0), duration)
+            start = round(span.start_s / unit) if span else 0
+            track.encode(drawn(frame, item), pts - start, duration)
             companions.mux_until(pts * unit)
             yield written
         track.finish()
@@ -230,13 +283,15 @@ def _add_stream(
     return video
 
 
-def _copied_stream(container: OutputContainer, source: Movie, encoder: Encoder) -> VideoStream:
-    place = source.probe.chroma_place
-    video = _add_stream(
-        container, encoder, source.info.fps or RATE, None if place == CENTRE else place
-    )
+def _copied_stream(
+    container: OutputContainer, source: Movie, encoder: Encoder, size: tuple[int, int] | None
+) -> VideoStream:
+    place = None if source.probe.chroma_place == CENTRE else source.probe.chroma_place
+    if size is not None:  # planes made anew, as MovieWriter's
+        place = CENTRE if source.planes().form.family == "yuv" else None
+    video = _add_stream(container, encoder, source.info.fps or RATE, place)
     context = video.codec_context
-    context.width, context.height = source.probe.coded_size
+    context.width, context.height = source.probe.coded_size if size is None else size[::-1]
     context.time_base = video.time_base = source.time_base
     context.color_range, context.colorspace, context.color_primaries, context.color_trc = (
         source.probe.colour_tags
@@ -246,7 +301,7 @@ def _copied_stream(container: OutputContainer, source: Movie, encoder: Encoder) 
         context.colorspace = BT709  # RGB went through this matrix to be stored as YUV
     if source.probe.pixel_aspect:
         context.sample_aspect_ratio = source.probe.pixel_aspect
-    if source.info.rotation:
+    if source.info.rotation and size is None:
         video.set_display_rotation(source.info.rotation)
     return video
 

@@ -1,4 +1,4 @@
-"""A shot and one version of its result into a movie or a sequence.
+"""A shot and one version of its result into a movie or a sequence, as they are or remade.
 
 A movie is read again from its source and a sequence's files too, and only what lies inside the hole
 is replaced there: everything the archive does not keep (sound, metadata, further channels, the YUV
@@ -11,12 +11,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from storage.delivery import Delivery, What
-from storage.encode import MovieWriter, patch_movie
+from storage.encode import MovieWriter, patch_movie, remake_movie
 from storage.images import ImageSequence
 from storage.media import open_source
 from storage.shots import Shot
@@ -80,6 +83,67 @@ def export(
         with job.target.being_written() as folder:
             yield from _write(job, folder, codec, crf, fps, source)
         job.remember()
+
+
+def remake(
+    shot: Shot,
+    version: str,
+    target: str | os.PathLike[str],
+    pictures: Iterable[np.ndarray],
+    size: tuple[int, int],
+    *,
+    codec: str | None = None,
+    crf: float | None = None,
+    fps: Fraction | None = None,
+    source: str | None = None,
+    overwrite: bool = False,
+) -> Iterator[int]:
+    """Write pictures made of a shot's result to `target`; yield the number written so far.
+
+    They take the frames' places: names, numbers and depth; from movie to movie, times, sound and
+    colour tags too. The target appears whole or not at all. No picture is taken before all that
+    can be refused is.
+
+    Args:
+        pictures: `(H, W, C)` of the frames' dtype and channels, one a frame.
+        size: their height and width.
+        codec, crf, fps, source, overwrite: see `export`.
+
+    Raises:
+        InputError: the version is not complete, the source is gone or changed, the target exists or
+            cannot hold this.
+    """
+    job = Delivery(shot, shot.version(version), None, Target.of(target), "result", {})
+    job.check()
+    info, names = replace(shot.info, height=size[0], width=size[1]), job.names()
+    with plain_errors(str(job.target.path)):
+        if not overwrite and job.target.existing(names):
+            raise InputError(f"{job.target.path}: exists; choose another name, or overwrite it")
+        with job.target.being_written() as folder:
+            if job.target.kind == "movie" and shot.info.kind == "movie":
+                movie = _same_source(shot, source)
+                assert isinstance(movie, Movie)
+                first, last = shot.attrs["settings"]["range"]
+                yield from remake_movie(
+                    movie,
+                    folder / names[0],
+                    pictures,
+                    size,
+                    first=first,
+                    last=last,
+                    codec=codec,
+                    crf=crf,
+                )
+            elif job.target.kind == "movie":
+                with MovieWriter(folder / names[0], info, fps=fps, codec=codec, crf=crf) as writer:
+                    for written, picture in enumerate(pictures, 1):
+                        writer.write(picture)
+                        yield written
+            else:
+                files = (folder / name for name in names)
+                yield from _side_by_side(
+                    lambda pair: write_image(*pair, like=info), zip(files, pictures, strict=True)
+                )
 
 
 def _write(
