@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,13 +118,17 @@ def called(folder: str) -> str:
     return Path(folder).resolve().name
 
 
-def measure(work: Work) -> Figures:
-    """Fill a clip, on one thread, and compare it with itself."""
+def measure(work: Work, start: Mapping[str, Tensor] | None = None) -> Figures:
+    """Fill a clip, on one thread, and compare it with itself.
+
+    Args:
+        start: weights that a fit begins with, in the place of drawn ones.
+    """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     frames, holes = read(work)
     if work.config is not None:
-        return _learnt(work, work.config, frames, holes)
+        return _learnt(work, work.config, frames, holes, start)
     started = time.monotonic()
     filled = PEERS[work.method](frames, holes)
     seconds = time.monotonic() - started
@@ -143,6 +147,14 @@ def read(work: Work) -> tuple[np.ndarray, np.ndarray]:
     if not holes.any():
         raise ValueError(f"{work.donor}: no mask shows an object")
     return frames, holes
+
+
+def known(frames: np.ndarray, holes: np.ndarray, seed: int) -> tuple[Clip, Tensor]:
+    """Return a clip, its validation hole unknown, and that hole."""
+    pairs = zip(frames, holes, strict=True)
+    clip = load(pairs, len(frames), frames.shape[1:3], Tone("uint8", 255))
+    judge = validation_hole(clip.hole, VALIDATION_SHARE, seed)
+    return clip.hiding(judge), judge
 
 
 def back_and_forth(length: int, count: int) -> list[int]:
@@ -196,14 +208,19 @@ def _of_frame(filled: np.ndarray, true: np.ndarray, hole: np.ndarray) -> dict[st
     }
 
 
-def _learnt(work: Work, config: FitConfig, frames: np.ndarray, holes: np.ndarray) -> Figures:
+def _learnt(
+    work: Work,
+    config: FitConfig,
+    frames: np.ndarray,
+    holes: np.ndarray,
+    start: Mapping[str, Tensor] | None,
+) -> Figures:
     """Fit a network to the known pixels and fill with it; measure on the way and at the end."""
     started, measuring = time.monotonic(), 0.0
-    pairs = zip(frames, holes, strict=True)
-    clip = load(pairs, len(frames), work.size, Tone("uint8", 255))
-    judge = validation_hole(clip.hole, VALIDATION_SHARE, config.seed)
-    clip = clip.hiding(judge)
+    clip, judge = known(frames, holes, config.seed)
     network = build(CAPACITIES[work.capacity], 3, config.seed)
+    if start is not None:
+        network.load_state_dict(start)
     state = begin(network, config, torch.device(work.device))
     clip, judge = clip.to(state.device), judge.to(state.device)
     curve, estimate = [], None

@@ -4,7 +4,10 @@ Commands:
     inpaint CLIP --mask MASK -o TARGET   the whole trip for one clip
     launch [CONFIG] [key=value …]        the main job; alone, the demonstration
     evaluate CONFIG data=… [key=value …] figures against the truth, on sequences as DAVIS has them
-    status ARCHIVE                       what is done
+    retarget ARCHIVE SHOT … -o TARGET    another size; objects keep their aspect
+    sweep CONFIG archive=… [key=value …] which settings suit an archive's shots, by Ray Tune
+    train [CONFIG] archive=… [key=value] one network from all shots, to start their fits (`init=…`)
+    status ARCHIVE [--watch]             what is done
     report ARCHIVE [-o PAGE]             the page to look at
     ingest, export, ls, verify, rm …     the archive, as `python -m storage`
 """
@@ -36,6 +39,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         from cluster.evaluate import main as evaluate_main
 
         return evaluate_main(rest)
+    if command == "retarget":
+        from cluster.retarget import main as retarget_main
+
+        return retarget_main(rest)
+    if command == "sweep":
+        from cluster.sweep import main as sweep_main
+
+        return sweep_main(rest)
+    if command == "train":
+        from cluster.train import main as train_main
+
+        return train_main(rest)
     if command in ("status", "report"):
         from cluster import report, status
 

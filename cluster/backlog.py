@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from cluster.config import Config
+from cluster.config import Config, Cpus, Gpus, MemoryGb
 from cluster.strict import (
     ConfigError,
     Name,
@@ -27,6 +27,8 @@ from cluster.strict import (
 from storage.masks import ALPHA
 
 PLACEHOLDER = "{shot}"
+STOP_WITHIN_S = 30
+"""What saving every shot's checkpoint may take when a job is stopped, with a margin."""
 ADVICE = {
     "name": "give each a name in a manifest",
     "export": f"write {PLACEHOLDER} where each shot's name belongs",
@@ -36,6 +38,13 @@ ADVICE = {
 def _as_whole(value: Any) -> Any:
     """A table knows only text."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"-?\d+", value) else value
+
+
+def _as_number(value: Any) -> Any:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _as_truth(value: Any) -> Any:
@@ -53,6 +62,7 @@ class ShotSpec:
         export: where to deliver; None delivers nothing.
         few: the mask is given for one or a few frames only; the others' are made from it.
         priority: higher is done earlier.
+        gpus, cpus, memory_gb: what fitting it asks of a machine; None for what the run asks.
     """
 
     name: str
@@ -64,6 +74,9 @@ class ShotSpec:
     export: str | None = None
     few: bool = False
     priority: int = 0
+    gpus: float | None = None
+    cpus: int | None = None
+    memory_gb: float | None = None
 
 
 class Row(Options):
@@ -77,6 +90,9 @@ class Row(Options):
     export: Text | None = None
     few_masks: Annotated[bool | None, BeforeValidator(_as_truth)] = None
     priority: Annotated[int, BeforeValidator(_as_whole)] = 0
+    gpus: Annotated[Gpus | None, BeforeValidator(_as_number)] = None
+    cpus: Annotated[Cpus | None, BeforeValidator(_as_whole)] = None
+    memory_gb: Annotated[MemoryGb | None, BeforeValidator(_as_number)] = None
 
 
 def shots_of(config: Config) -> list[ShotSpec]:
@@ -114,6 +130,25 @@ def output(path: str) -> str:
     """Return where an output goes; in a submitted job a relative one goes below the home."""
     base = os.path.expanduser("~/cleanplate") if in_submitted_job() else None
     return absolute(path, base)
+
+
+def job_advice(config: Config) -> list[str]:
+    """Return what a submitted job says first: what of it is not as on one's own machine."""
+    if not in_submitted_job():
+        return []
+    said = [
+        f"{key} = {path}: a job's own folder is thrown away, so this goes to {output(path)}, "
+        "which every machine has to see"
+        for key, path in (("archive", config.archive), ("export", config.export))
+        if path is not None and output(path) != absolute(path)
+    ]
+    waits_s = os.environ.get("RAY_JOB_STOP_WAIT_TIME_S", "3")
+    if waits_s.isdigit() and int(waits_s) < STOP_WITHIN_S:
+        said.append(
+            f"`ray job stop` will wait {waits_s} s, too short to save the shots at work: start "
+            "the head with RAY_JOB_STOP_WAIT_TIME_S=120"
+        )
+    return said
 
 
 def _glob(config: Config, pattern: str) -> list[ShotSpec]:
@@ -189,6 +224,9 @@ def _spec(config: Config, row: Row, base: str | None = None) -> ShotSpec:
         export=export and output(export.replace(PLACEHOLDER, name)),
         few=config.few_masks if row.few_masks is None else row.few_masks,
         priority=row.priority,
+        gpus=row.gpus,
+        cpus=row.cpus,
+        memory_gb=row.memory_gb,
     )
 
 

@@ -68,7 +68,7 @@ def validation_chart(
     if peer is not None and math.isfinite(peer):
         levels.append(peer)
     low, high = _padded(min(levels), max(levels), 1.0)
-    ticks = [(value, f"{value:g}") for value in _round_values(low, high)]
+    ticks = [(value, f"{value:g}") for value in round_values(low, high)]
     return _chart(x, y, low, high, ticks, peer)
 
 
@@ -86,7 +86,7 @@ def area_chart(shares: np.ndarray, given: Sequence[int]) -> Chart | None:
     across = np.linspace(0, 100, len(shares))
     down = 100 * (1 - np.where(known, shares, 0) / high)
     points = [(round(float(x), 2), round(float(y), 2)) for x, y in zip(across, down, strict=True)]
-    values = [value for value in _round_values(0, 100 * high) if value >= 0]
+    values = [value for value in round_values(0, 100 * high) if value >= 0]
     last = int(np.flatnonzero(known)[-1])
     return Chart(
         path=_broken_line(points, known),
@@ -146,7 +146,7 @@ def _thinned(ticks: list[tuple[float, str]], most: int = 4) -> list[tuple[float,
     return ticks[:: -(-len(ticks) // most)] if ticks else ticks
 
 
-def _round_values(low: float, high: float, least: int = 3) -> list[float]:
+def round_values(low: float, high: float, least: int = 3) -> list[float]:
     """Return multiples of 1, 2 or 5 times a power of ten: the coarsest that give `least` values."""
     power = 10.0 ** math.ceil(math.log10(high - low))
     for step in (m * power / d for d in (1, 10, 100) for m in (5, 2, 1)):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from cluster.strict import (
     ConfigError,
@@ -31,6 +31,17 @@ from inpaint.recipes import RECIPES, FitConfig
 from inpaint.warps import WarpRanges
 
 _WARPS = WarpRanges()
+
+
+def _whole_above_one(gpus: float) -> float:
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError("above 1 only a whole number of GPUs can be had")
+    return gpus
+
+
+Gpus = Annotated[float, Field(ge=0, le=16), AfterValidator(_whole_above_one)]
+Cpus = Annotated[int, Field(ge=1, le=256)]
+MemoryGb = Annotated[float, Field(ge=0)]
 
 
 class HoleOptions(Options):
@@ -82,7 +93,7 @@ class FitOptions(Options):
     features_path: Text | None = None
     stabilisation: float | None = Field(None, ge=0, le=100)
     regularise_share: float | None = Field(None, ge=0, le=1)
-    prior: Literal["none", "propagated"] | None = None
+    prior: Literal["none", "propagated", "vinet"] | None = None
     warps: WarpOptions | None = None
     report_every: int | None = Field(None, ge=1)
     validate_every: int | None = Field(None, ge=1)
@@ -141,17 +152,10 @@ class Resources(Options):
         tile_px: side of the largest picture that is filled at once.
     """
 
-    gpus: float | None = Field(None, ge=0, le=16)
-    cpus: int = Field(2, ge=1, le=256)
-    memory_gb: float = Field(0, ge=0)
+    gpus: Gpus | None = None
+    cpus: Cpus = 2
+    memory_gb: MemoryGb = 0
     tile_px: int = Field(1024, ge=256, le=16384, multiple_of=4)
-
-    @field_validator("gpus")
-    @classmethod
-    def _whole_above_one(cls, value: float | None) -> float | None:
-        if value is not None and value > 1 and value != int(value):
-            raise ValueError("above 1 only a whole number of GPUs can be had")
-        return value
 
 
 class Delivery(Options):
@@ -201,10 +205,14 @@ class Config(Options):
     tensorboard: Text | None = None
     delivery: Delivery = Delivery()
     # How to learn.
-    method: Literal["internal", "telea", "flow"] = "internal"
+    method: Literal["internal", "vinet", "telea", "flow"] = "internal"
     recipe: Literal["fast", "paper"] = "fast"
     capacity: Literal["auto", "small", "base", "large"] = "auto"
     size: Text | None = None
+    init: Text | None = None
+    init_sha256: Text | None = None
+    vinet: Text | None = None
+    vinet_sha256: Text | None = None
     hole: HoleOptions = HoleOptions()
     fit: FitOptions = FitOptions()
     progressive: ProgressiveOptions = ProgressiveOptions()
@@ -215,6 +223,7 @@ class Config(Options):
     # How to run.
     runner: Literal["ray", "serial"] = "ray"
     resources: Resources = Resources()
+    in_flight: int | None = Field(None, ge=1)
     max_attempts: int = Field(3, ge=1, le=100)
     checkpoint_every_s: float = Field(60, gt=0)
 

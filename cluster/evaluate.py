@@ -20,22 +20,25 @@ from typing import Any
 import torch
 
 from cluster import __version__
+from cluster.agenda import Agenda
 from cluster.backlog import absolute, output
 from cluster.comparison import page
 from cluster.config import Config, working_area
 from cluster.jobs import cores
+from cluster.lease import held
 from cluster.measure import read_measures
-from cluster.plan import Agenda, Job, Need, Note, fitted_part, plan
+from cluster.plan import Job, Note, fitted_part, plan
 from cluster.prepare import Refused, make_folder, planned_scales, prepare
 from cluster.progress import Display, display
 from cluster.protocols import Trial, Trials, find_sequences, lay_out
+from cluster.room import Need
 from cluster.rows import EvaluateConfig, in_row, load_evaluation, rows_of
 from cluster.running import exit_status, fitted_to, follow, runner
 from cluster.strict import ConfigError
 from cluster.table import Cell, Evaluation
 from cluster.tabulated import as_json, markdown
 from storage import Archive, InputError
-from storage.urls import Files
+from storage.urls import Files, plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,11 +59,18 @@ def evaluate(config: EvaluateConfig) -> int:
     rows, out = rows_of(config), Path(output(config.out))
     trials = _trials(config, out)
     archive = Archive.open(str(out / "archive" / _label(config)), "a")
+    with plain_errors(archive.url), held(archive):
+        return _evaluated(config, rows, trials, archive, out)
+
+
+def _evaluated(
+    config: EvaluateConfig, rows: Mapping[str, Config], trials: Trials, archive: Archive, out: Path
+) -> int:
     size, shown = working_area(config.size), display()
     try:
-        with runner(config.runner) as (run, largest, stop):
-            planned = [_planned(n, row, trials, size, archive, largest) for n, row in rows.items()]
-            agenda = Agenda(list({job.key: job for row in planned for job in row.jobs}.values()))
+        with runner(config.runner) as (run, machines, stop):
+            planned = [_planned(n, row, trials, size, archive, machines) for n, row in rows.items()]
+            agenda = Agenda({job.key: job for row in planned for job in row.jobs}.values())
             named = _ByRow(shown, {row.version: row.name for row in planned})
             given_up = follow(run(agenda, stop), named, str(out / "tensorboard"))
     finally:
@@ -126,11 +136,11 @@ def _planned(
     trials: Trials,
     size: tuple[int, int],
     archive: Archive,
-    largest: Need,
+    machines: Sequence[Need],
 ) -> PlannedRow:
     """Plan a row; rows of one configuration share a version, whatever their names."""
     with in_row(name):
-        config, need = fitted_to(config, largest)
+        config, need = fitted_to(config, machines)
     fitted = fitted_part(config, planned_scales(config, size))
     digest = hashlib.sha256(json.dumps(fitted, sort_keys=True).encode()).hexdigest()[:8]
     kind = config.recipe if config.method == "internal" else config.method

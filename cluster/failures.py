@@ -9,9 +9,10 @@ from typing import Literal
 
 import torch
 
+from cluster.agenda import Agenda
 from cluster.config import fit_config, propagate_config
 from cluster.fitting import Superseded
-from cluster.plan import Agenda, Job, Note
+from cluster.plan import Job, Note
 from cluster.strict import ConfigError
 from storage import InputError, PlaceError
 
@@ -43,7 +44,8 @@ class Failure:
 def settle(agenda: Agenda, job: Job, error: BaseException) -> Note:
     """Enter an error into the agenda, as another attempt or as the end of the shot; tell of it."""
     failure = classify(error)
-    again = retry(job, failure, agenda.attempts[job.key])
+    held = agenda.hold(job, unless_further=failure.cause == "lost")
+    again = retry(job, failure, held)
     reason = failure.reason
     if again is not None and again.config != job.config:
         tile_px = again.config.resources.tile_px
@@ -90,7 +92,8 @@ def retry(job: Job, failure: Failure, attempt: int) -> Job | None:
     half the batch and smaller tiles; a lost worker is, from its checkpoint; anything else is, once.
 
     Args:
-        attempt: the one that failed, counted from 1.
+        attempt: the one that failed, counted from 1, and again from 1 where it got further than
+            those before and then lost its worker: machines come and go, a shot goes on.
     """
     if failure.cause in ("input", "place", "superseded") or attempt >= job.config.max_attempts:
         return None

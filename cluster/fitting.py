@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,10 @@ class Work:
         return len(done) if done.all() else int(np.argmin(done))
 
     def update(self, **attributes: Any) -> None:
+        """Store attributes; with the end of the work goes its time, in UTC."""
         self.check()
+        if attributes.get("status") in ("done", "copied"):
+            attributes["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self.version.update(**attributes)
 
     def check(self) -> None:
@@ -84,6 +88,7 @@ class Fitting:
 
     Attributes:
         seconds: spent before this attempt.
+        steps_per_s: of late.
     """
 
     work: Work
@@ -92,6 +97,7 @@ class Fitting:
     curve: list[dict[str, Any]] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    steps_per_s: float | None = None
     began_at: float = 0.0
     saved_at: float = 0.0
 
@@ -156,6 +162,7 @@ class Fitting:
 
     def _note(self, report: Report) -> Event:
         """Add a report to the curve; return it as an event."""
+        self.steps_per_s = round(report.steps_per_s, 3)
         if report.entry:
             self.curve.append(
                 {
@@ -191,7 +198,8 @@ class Fitting:
         for old in {*good[:-KEPT_CHECKPOINTS], *self.damaged} - {name}:
             files.remove(old)
         self.damaged.clear()
-        self.work.update(step=self.state.step, steps=self.state.end)
+        spent = {"seconds": {"fit": round(self.fitted_s(), 1)}, "steps_per_s": self.steps_per_s}
+        self.work.update(step=self.state.step, steps=self.state.end, **spent)
         self.saved_at = time.monotonic()
 
 

@@ -11,6 +11,8 @@ import torch
 import zarr
 from accelerate import Accelerator
 
+from cluster.config import Config
+from cluster.feedforward import vinet_prior
 from cluster.plan import Job
 from cluster.plates import VALIDATION, Judged, Plates
 from inpaint.clip import Footage, Frames, load
@@ -43,25 +45,33 @@ def material(
     job: Job, version: Version, tone: Tone, device: torch.device, closing: contextlib.ExitStack
 ) -> Material:
     if job.coarser is None:
-        return _whole(job, version, tone, device)
+        assert job.scale is not None
+        return whole(version.shot, version.hole, job.config, job.scale.size, tone, device)
     return _windows(job, version, tone, device, closing)
 
 
-def _whole(job: Job, version: Version, tone: Tone, device: torch.device) -> Material:
+def whole(
+    shot: Shot,
+    hole: zarr.Array,
+    config: Config,
+    size: tuple[int, int],
+    tone: Tone,
+    device: torch.device,
+) -> Material:
     """The shot's frames, whole, at the coarsest scale."""
-    assert job.scale is not None
-    clip = load(pairs(version.shot, version.hole), len(version.shot), job.scale.size, tone)
-    judge = validation_hole(clip.hole, job.config.validation_share, job.config.seed)
+    clip = load(pairs(shot, hole), len(shot), size, tone)
+    judge = validation_hole(clip.hole, config.validation_share, config.seed)
     judge = (judge & ~clip.unknown).to(device)
     clip = clip.to(device).hiding(judge)
     if bool(clip.unknown.all()):
         raise InputError(
-            f"shot {job.shot.name!r}: the hole covers every pixel of every frame; nothing is left "
+            f"shot {shot.name!r}: the hole covers every pixel of every frame; nothing is left "
             "to learn from"
         )
 
     def weighed(network: Network, accelerator: Accelerator) -> Blend | None:
-        return weigh(network, clip, judge, accelerator)
+        fills = vinet_prior(config, network.channels, shot.name, accelerator)
+        return weigh(network, clip, judge, accelerator, fills)
 
     def judged(network: Network, accelerator: Accelerator, blend: Blend | None) -> Judged:
         return Judged.of(network, clip, judge, accelerator, blend)

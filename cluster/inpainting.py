@@ -18,8 +18,10 @@ from torch import Tensor
 
 from cluster import __version__
 from cluster.config import fit_config
+from cluster.feedforward import Trained
 from cluster.fitting import Event, Fitting, Stop, Work
 from cluster.footage import material, pairs, tone_for
+from cluster.initial import start
 from cluster.plan import Job
 from cluster.plates import VALIDATION
 from cluster.quality import against_truth, telea_at
@@ -50,7 +52,7 @@ def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     elif job.config.method == "internal":
         yield from _learn(job, work, version, torch.device(device), stop)
     else:
-        yield from _without_learning(job, work, version, stop)
+        yield from _without_learning(job, work, version, torch.device(device), stop)
 
 
 def _is_done(shot: Shot, version: str) -> bool:
@@ -89,13 +91,15 @@ def _learn(
     with contextlib.ExitStack() as closing:
         given = material(job, version, tone, device, closing)
         network = _network(job, version, config.seed)
+        if job.coarser is None and job.config.init is not None and (doubt := start(network, job)):
+            yield {"kind": "log", "text": doubt}
         state = begin(network, config, device)
         fitting = Fitting.resume(work, network, state)
         reports = fit(network, given.footage, config, state, given.exam)
         if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
             return
         accelerator, blend = state.accelerator, None
-        if config.prior == "propagated":
+        if config.prior != "none":
             blend = given.weigh(network, accelerator)
         if job.part_of is not None:
             version.files.write(VALIDATION, given.judged(network, accelerator, blend).dump())
@@ -132,17 +136,25 @@ def _network(job: Job, version: Version, seed: int) -> Network:
     return build(CAPACITIES[job.config.capacity], channels, seed, prior=job.coarser is not None)
 
 
-def _without_learning(job: Job, work: Work, version: Version, stop: Stop) -> Iterator[Event]:
-    """Fill with a method that learns nothing, and measure the result."""
-    tone = tone_for(version)
+def _without_learning(
+    job: Job, work: Work, version: Version, device: torch.device, stop: Stop
+) -> Iterator[Event]:
+    """Fill with a method that learns nothing of the shot, and measure the result."""
+    tone, trained = tone_for(version), None
     work.update(status="filling", step=0, steps=0, seconds={"fit": 0.0})
-    filled = (
-        _telea(version, work.start)
-        if job.config.method == "telea"
-        else _flow(job, version, tone, work.start)
-    )
+    match job.config.method:
+        case "telea":
+            filled = _telea(version, work.start)
+        case "flow":
+            filled = _flow(job, version, tone, work.start)
+        case _:
+            trained = Trained(job, version, tone, device)
+            if trained.doubt:
+                yield {"kind": "log", "text": trained.doubt}
+            filled = _pictures(job, trained.fill(work.start), version, tone)
     if (yield from work.write(filled, stop)):
-        yield _finish(work, against_truth(version, tone), 0)
+        estimate = trained.estimate() if trained else {}
+        yield _finish(work, estimate | against_truth(version, tone), 0)
 
 
 def _telea(version: Version, start: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -25,6 +25,7 @@ from storage.export import export
 from storage.ingest import ingest
 from storage.masks import Mask, open_mask
 from storage.media import open_source
+from storage.urls import be_patient, plain_errors
 
 Event = dict[str, Any]
 Stop = Callable[[], bool]
@@ -36,7 +37,16 @@ def run(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     Args:
         device: for the tensors: `cpu` or `cuda`.
         stop: asked every few moments.
+
+    Raises:
+        PlaceError: where the archive lies, nothing can be read or written any more.
     """
+    be_patient(job.archive)
+    with plain_errors(job.archive):
+        yield from _events(job, device, stop)
+
+
+def _events(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     if job.kind in ("propagate", "inpaint"):
         yield from (inpaint if job.kind == "inpaint" else propagate)(job, device, stop)
         return

@@ -2,7 +2,7 @@
 
 config → shots → plan → runner (Ray or serial) → report. Started again after any end, it does what
 is left. Exit status: 0 all done, 1 some shots failed (named), 2 bad configuration or input,
-130 or 143 stopped by Ctrl-C or SIGTERM.
+75 the cluster's head is gone, 130 or 143 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cluster.backlog import ShotSpec, in_submitted_job, output, shots_of
+from cluster.agenda import Agenda
+from cluster.backlog import ShotSpec, in_submitted_job, job_advice, output, shots_of
 from cluster.config import Config, load_config
 from cluster.demo import write_demo
-from cluster.plan import Agenda, Job, plan
-from cluster.prepare import Refused, check_sources, make_folder, prepare
+from cluster.last_run import keep_run
+from cluster.lease import held
+from cluster.plan import Job, plan
+from cluster.prepare import Refused, check_needs, check_sources, make_folder, prepare
 from cluster.progress import display, figures
 from cluster.report import write_report
 from cluster.running import exit_status, fitted_to, follow, runner
 from storage import Archive, InputError
+from storage.urls import plain_errors
 
 DEMO = "demo"
 """As `source`: the clip the project draws itself."""
@@ -43,24 +47,34 @@ def launch(config: Config) -> int:
     Raises:
         ConfigError, InputError: nothing could be begun.
     """
+    for line in job_advice(config):
+        print(line, flush=True)
     config = _with_outputs(config)
     _make_places(config)
     shots = shots_of(_with_demo(config))
     archive = Archive.open(config.archive, "a")
+    with plain_errors(archive.url), held(archive):
+        return _launched(config, shots, archive)
+
+
+def _launched(config: Config, shots: Sequence[ShotSpec], archive: Archive) -> int:
     good, sizes, refused = check_sources(config, shots, archive)
     _go_on_without(refused, shots)
     shown = display()
     if in_submitted_job():
         shown.say(f"archive {config.archive}, report {config.report}")
     try:
-        with runner(config.runner) as (run, largest, stop):
-            config, need = fitted_to(config, largest)
+        with runner(config.runner) as (run, machines, stop):
+            config, need = fitted_to(config, machines)
+            good, too_large = check_needs(config, good, need, machines)
             intents, homeless = prepare(config, good, sizes, archive)
-            _go_on_without(refused | homeless, shots)
-            for name, why in (refused | homeless).items():
+            refused |= too_large | homeless
+            _go_on_without(refused, shots)
+            for name, why in refused.items():
                 shown.say(f"{name}: refused: {why}")
             jobs = plan(intents, archive.url, config, need)
-            agenda = Agenda(list(jobs), failed=refused | homeless)
+            keep_run(archive, {intent.shot.name: intent.version for intent in intents})
+            agenda = Agenda(jobs, failed=refused, in_flight=config.in_flight)
             assert config.tensorboard is not None
             given_up = follow(run(agenda, stop), shown, config.tensorboard)
     finally:
@@ -148,19 +162,20 @@ def _summarise(
     archive: Archive,
     versions: dict[str, str],
 ) -> None:
-    """Print what became of every shot, and where to look."""
+    """Print what became of every shot and where to look, the failures last: a job shows its end."""
     print()
     for shot in shots:
-        if shot.name in agenda.failed:
-            print(f"{shot.name}: FAILED: {agenda.failed[shot.name]}")
-            continue
-        if f"inpaint {shot.name} {versions[shot.name]}" not in agenda.done:
+        if f"inpaint {shot.name} {versions.get(shot.name)}" not in agenda.done:
             continue
         attrs = archive.shot(shot.name).version(versions[shot.name]).attrs
         print(f"{shot.name} {versions[shot.name]}{figures(attrs.get('quality') or {})}")
         if f"export {shot.name} {versions[shot.name]}" in agenda.done:
             print(f"  export  {shot.export}")
     print(f"  report  {config.report}")
+    for name, why in agenda.failed.items():
+        print(f"{name}: FAILED: {why}")
+    if agenda.failed:
+        print(f"{len(agenda.failed)} of {len(shots)} shots failed")
 
 
 if __name__ == "__main__":

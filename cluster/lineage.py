@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import zarr
@@ -19,12 +20,14 @@ class Lineage:
         result: its name; None where neither it nor a scale before it is begun.
         masks: the mask version it is for; None where every frame has a mask of its own.
         fits: one version a scale, coarsest first, the result last.
+        attrs: of each of these and of the shot by its URL, read once; empty where there is none.
     """
 
     shot: Shot
     result: str | None = None
     masks: MaskVersion | None = None
     fits: tuple[Version, ...] = ()
+    attrs: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def last(self) -> Version | None:
@@ -54,27 +57,35 @@ class Lineage:
 
 def lineage(shot: Shot, result: str | None = None) -> Lineage:
     """Find what belongs to a result; where none is named, to what was begun last."""
-    versions = {name: shot.version(name) for name in shot.versions()}
-    attrs = {name: version.attrs for name, version in versions.items()}
-    whole = {name: found.get("part_of") or name for name, found in attrs.items()}
-    coming = _coming(shot, attrs)
-    if result is None and versions and coming is None:
-        result = whole[next(reversed(versions))]
-    parts = [name for name in versions if whole[name] == result]
+    described = shot.attrs
+    if not described:
+        return Lineage(shot, attrs={shot.url: {}})
+    results = shot.read_versions()
+    few = described.get("given") is not None or any(attrs.get("mask") for _, attrs in results)
+    masks = shot.read_masks() if few else []
+    whole = {version.name: attrs.get("part_of") or version.name for version, attrs in results}
+    coming = _coming(masks, [attrs for _, attrs in results])
+    if result is None and results and coming is None:
+        result = whole[results[-1][0].name]
+    parts = [(version, attrs) for version, attrs in results if whole[version.name] == result]
+    read = {shot.url: described} | {group.url: attrs for group, attrs in [*parts, *masks]}
     if not parts:
-        return Lineage(shot, masks=coming)
-    fits = tuple(versions[name] for name in sorted(parts, key=lambda name: name == result))
-    return Lineage(shot, result, fits[-1].mask, fits)
+        return Lineage(shot, masks=coming, attrs=read)
+    fits = tuple(sorted((version for version, _ in parts), key=lambda one: one.name == result))
+    used = read[fits[-1].url].get("mask")
+    return Lineage(shot, result, None if used is None else shot.mask_version(used), fits, read)
 
 
-def _coming(shot: Shot, results: dict[str, dict[str, Any]]) -> MaskVersion | None:
+def _coming(
+    masks: Sequence[tuple[MaskVersion, dict[str, Any]]], results: Sequence[dict[str, Any]]
+) -> MaskVersion | None:
     """Return the newest mask version if it is for a result still to come."""
-    names = shot.masks()
-    if not names:
+    if not masks:
         return None
-    masks, newest = shot.mask_version(names[-1]), max(map(_created, results.values()), default="")
-    used = {attrs.get("mask") for attrs in results.values()}
-    return masks if masks.name not in used and _created(masks.attrs) > newest else None
+    newest, attrs = masks[-1]
+    used = {attrs.get("mask") for attrs in results}
+    later = _created(attrs) > max(map(_created, results), default="")
+    return newest if newest.name not in used and later else None
 
 
 def _created(attrs: dict[str, Any]) -> str:

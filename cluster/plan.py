@@ -7,20 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from cluster.backlog import ShotSpec
-from cluster.config import Config
+from cluster.config import Config, fit_config
+from cluster.room import ONE_CORE, Need
 from cluster.strict import ConfigError
 from inpaint.progressive import Scale
 
 Kind = Literal["ingest", "propagate", "inpaint", "measure", "export"]
-
-
-@dataclass(frozen=True)
-class Need:
-    """What a job asks of a machine: GPUs (fractions share one), cores, bytes of memory."""
-
-    gpus: float = 0
-    cpus: int = 1
-    memory_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +58,7 @@ class Job:
     archive: str
     version: str
     config: Config
-    need: Need = Need()
+    need: Need = ONE_CORE
     after: str | None = None
     scale: Scale | None = None
     coarser: str | None = None
@@ -97,7 +89,7 @@ def plan(
     """Return every job of a run, each shot's in the order in which they follow one another.
 
     Args:
-        need: of what is fitted; the other jobs take one core.
+        need: of what is fitted, where a shot says nothing of its own; the other jobs take one core.
         measure: compare the results with the truth, for a table.
     """
     jobs = []
@@ -114,7 +106,7 @@ def plan(
 def _chain(intent: Intent, archive: str, config: Config, need: Need) -> list[Job]:
     """The jobs up to the result: the shot, its masks, then scale by scale."""
     base = Job("ingest", intent.shot, archive, intent.version, config)
-    need = need if config.method == "internal" else replace(need, gpus=0)
+    need = need_of(intent.shot, config, need)
     fit = replace(base, kind="inpaint", need=need, fitted=intent.fitted, masks=intent.masks)
     jobs = [base]
     if intent.masks is not None:
@@ -129,6 +121,15 @@ def _chain(intent: Intent, archive: str, config: Config, need: Need) -> list[Job
     return [*jobs, replace(fit, scale=intent.scales[-1], coarser=coarser)]
 
 
+def need_of(shot: ShotSpec, config: Config, need: Need) -> Need:
+    """Return what fitting a shot asks of a machine: its own wishes go before the run's."""
+    gpus = need.gpus if shot.gpus is None else shot.gpus
+    memory_bytes = need.memory_bytes if shot.memory_gb is None else int(shot.memory_gb * 2**30)
+    return Need(
+        gpus if config.method in ("internal", "vinet") else 0, shot.cpus or need.cpus, memory_bytes
+    )
+
+
 def scale_version(version: str, scale: Scale) -> str:
     """Name the result of a scale that is not the last."""
     return f"{version}.{scale.label}"
@@ -138,44 +139,6 @@ def _linked(chain: Sequence[Job]) -> list[Job]:
     """Make each job wait for the one before it."""
     before = [None, *(job.key for job in chain)]
     return [replace(job, after=key) for job, key in zip(chain, before, strict=False)]
-
-
-@dataclass
-class Agenda:
-    """What of a plan is left: the jobs that wait, those that are done, the shots that failed.
-
-    Both runners follow it; it starts nothing itself.
-    """
-
-    waiting: list[Job]
-    done: set[str] = field(default_factory=set)
-    failed: dict[str, str] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
-
-    def ready(self) -> Job | None:
-        """Take the first job whose need is met and count the attempt, None where none is."""
-        for job in self.waiting:
-            if job.after is None or job.after in self.done:
-                self.waiting.remove(job)
-                self.attempts[job.key] = self.attempts.get(job.key, 0) + 1
-                return job
-        return None
-
-    def finish(self, job: Job) -> None:
-        self.done.add(job.key)
-
-    def again(self, job: Job) -> None:
-        """Put a job back, to be taken next."""
-        self.waiting.insert(0, job)
-
-    def fail(self, job: Job, reason: str) -> None:
-        """Give up a job and all that was to follow it; the others go on."""
-        self.failed[job.shot.name] = reason
-        lost = {job.key}
-        for other in self.waiting:  # each stands behind what it waits for
-            if other.after in lost:
-                lost.add(other.key)
-        self.waiting = [other for other in self.waiting if other.key not in lost]
 
 
 def name_for(
@@ -215,6 +178,10 @@ def fitted_part(
     if config.method == "internal":
         keys |= {"recipe", "capacity", "fit", "validation_share", "seed", "precision"}
         keys |= {"progressive"} if len(scales) > 1 else set()
+        keys |= {"init_sha256"} if config.init is not None else set()
+        keys |= {"vinet_sha256"} if fit_config(config).prior == "vinet" else set()
+    elif config.method == "vinet":
+        keys |= {"capacity", "init_sha256", "validation_share", "seed", "precision"}
     values = config.model_dump(mode="json", include=keys)
     for reporting in ("report_every", "validate_every"):
         values.get("fit", {}).pop(reporting, None)

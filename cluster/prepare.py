@@ -11,11 +11,13 @@ from cluster.backlog import ShotSpec
 from cluster.config import Config, working_area
 from cluster.failures import classify
 from cluster.jobs import open_shot
-from cluster.plan import Intent, Job, fitted_part, name_for, propagated_part
+from cluster.plan import Intent, Job, fitted_part, name_for, need_of, propagated_part
+from cluster.room import Need, described
 from cluster.strict import ConfigError
 from inpaint.clip import working_size
 from inpaint.network import CAPACITIES
 from inpaint.progressive import Scale, scales
+from inpaint.vinet.network import CAPACITIES as VINET
 from storage import Archive, InputError
 from storage.origin import Origin
 from storage.targets import Target
@@ -41,6 +43,27 @@ def check_sources(
         except (InputError, OSError) as error:
             refused[shot.name] = classify(error).reason
     return good, sizes, refused
+
+
+def check_needs(
+    config: Config, shots: Sequence[ShotSpec], need: Need, machines: Sequence[Need]
+) -> tuple[list[ShotSpec], Refused]:
+    """Return the shots that some machine is large enough for, and why others are refused.
+
+    Args:
+        need: of a shot that says nothing of its own.
+    """
+    good, refused = [], {}
+    there = f"there are: {described(machines)}"
+    for shot in shots:
+        wanted = need_of(shot, config, need)
+        if not wanted.fits(machines):
+            refused[shot.name] = f"asks for {wanted}: no machine has that; " + there
+        elif config.precision == "fp16" and shot.gpus == 0:
+            refused[shot.name] = "gpus = 0: precision fp16 needs a GPU; use bf16 or off"
+        else:
+            good.append(shot)
+    return good, refused
 
 
 def prepare(
@@ -84,13 +107,14 @@ def _intent(config: Config, shot: ShotSpec, size: tuple[int, int], archive: Arch
 def planned_scales(config: Config, size: tuple[int, int]) -> list[Scale]:
     """Return the scales at which a shot of this height and width is learnt, coarsest first."""
     assert config.capacity != "auto"
-    whole = working_size(*size, CAPACITIES[config.capacity].working_px)
+    capacities = VINET if config.method == "vinet" else CAPACITIES
+    whole = working_size(*size, capacities[config.capacity].working_px)
     if config.size is not None:
         wanted = working_area(config.size)
         whole = min(wanted[0], size[0]), min(wanted[1], size[1])
     if config.method == "telea":
         return [Scale(*size)]
-    if config.method == "flow":
+    if config.method in ("flow", "vinet"):
         return [Scale(*whole)]
     factors = config.progressive.scales
     return scales(size, whole, None if factors == "auto" else factors)

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from cluster.plan import Note
 
 LINE_EVERY_S = 60.0
+ENDS = ("done", "failed", "stopped")
 DOING = {
     "ingest": "reading in",
     "propagate": "masks",
@@ -59,6 +60,8 @@ class Lines:
             if before != doing or self._clock() - at >= LINE_EVERY_S:
                 self._last[shot] = (doing, self._clock())
                 self._write(f"{shot}: {doing} {_count(event)}{_details(event)}")
+        if event["kind"] in ENDS:
+            self._last.pop(shot, None)
 
     def say(self, text: str) -> None:
         self._write(text)
@@ -88,7 +91,7 @@ class Bars:
             self._progress.console.print(f"{shot}: {text}", markup=False)
         if event["kind"] == "progress":
             self._advance(shot, _doing(note), event)
-        elif event["kind"] in ("done", "failed", "stopped") and shot in self._tasks:
+        elif event["kind"] in ENDS and shot in self._tasks:
             self._progress.remove_task(self._tasks.pop(shot))
             self._doing.pop(shot)
 
@@ -118,12 +121,13 @@ class Scalars:
         self._writers: dict[str, Any] = {}
 
     def show(self, note: Note) -> None:
-        event = note.event
+        event, run = note.event, f"{note.job.shot.name}/{note.job.version}"
+        if event["kind"] in ENDS and run in self._writers:  # each holds a thread and a file open
+            self._writers.pop(run).close()
         if event["kind"] != "progress" or not event.get("entry"):
             return
         from tensorboardX import SummaryWriter
 
-        run = f"{note.job.shot.name}/{note.job.version}"
         if run not in self._writers:
             self._writers[run] = SummaryWriter(f"{self._folder}/{run}", purge_step=event["done"])
         for name in ("loss", "learning_rate", "rate", "validation_psnr"):

@@ -16,7 +16,9 @@ import re
 import shlex
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +39,9 @@ from storage.urls import Files, is_local, join, resolve
 
 INLINE_BYTES = 20_000_000
 """Pictures that take more than this in the page are put into a folder beside it."""
+
+GROUPS = ("failed", "done", "running", "waiting", "copied")
+"""What the page's buttons tell apart."""
 
 RUNS = 8
 """Most runs of frame numbers that are listed."""
@@ -112,7 +117,8 @@ def write_report(
     folder, _, name = place.rpartition("/")
     wanted = versions or {}
     ordered = worst_first(summarise(archive, shots, wanted))
-    cards = [_card(archive, summary, wanted.get(summary.shot)) for summary in ordered]
+    with ThreadPoolExecutor() as cores:  # most of the time is spent in the codecs
+        cards = list(cores.map(lambda s: _card(archive, s, wanted.get(s.shot)), ordered))
     pictures = list(_pictures(cards))
     url: Callable[[bytes], str] = inside
     beside = ""
@@ -139,7 +145,14 @@ def main(argv: list[str] | None = None) -> int:
 def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str], *, lazy: bool) -> str:
     """Render the page; `url` says where a picture is found, `lazy` to load it when it is seen."""
     layout = template(
-        "report.html", url=url, decibels=decibels, duration=duration, percent=percent, runs=_runs
+        "report.html",
+        url=url,
+        decibels=decibels,
+        duration=duration,
+        percent=percent,
+        runs=_runs,
+        group=_group,
+        number=_number,
     )
     return layout.render(
         name="/".join(archive.url.split("/")[-2:]),
@@ -148,6 +161,7 @@ def _page(archive: Archive, cards: list[Card], url: Callable[[bytes], str], *, l
         cards=cards,
         totals=_totals([card.summary for card in cards]),
         scale=_scale([card.summary for card in cards]),
+        groups=_groups([card.summary for card in cards]),
         running=RUNNING,
         lazy=lazy,
     )
@@ -220,6 +234,26 @@ def _totals(summaries: list[Summary]) -> Totals:
         median_db=statistics.median(known) if known else None,
         compute_s=sum(summary.total_s or 0 for summary in summaries),
     )
+
+
+def _group(state: str) -> str:
+    """Return the button that shows shots of this state."""
+    if state in RUNNING:
+        return "running"
+    return state if state in GROUPS else "waiting"
+
+
+def _groups(summaries: Sequence[Summary]) -> list[tuple[str, int]]:
+    """Count the shots of each group that has some."""
+    counts = Counter(_group(summary.state) for summary in summaries)
+    return [(group, counts[group]) for group in GROUPS if counts[group]]
+
+
+def _number(value: float | None) -> str:
+    """Return a number for the page's script, empty where it is not known."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if math.isfinite(value) else "Infinity"
 
 
 def _scale(summaries: list[Summary]) -> Scale | None:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from cluster.config import Config, working_area
 from cluster.protocols import Protocol
-from cluster.strict import ConfigError, Options, Text, key_and_text, read_file, read_yaml, validated
+from cluster.strict import (
+    ConfigError,
+    Options,
+    Text,
+    key_and_text,
+    read_file,
+    read_yaml,
+    under,
+    validated,
+)
 
 PEERS: dict[str, dict[str, Any]] = {
     "Telea": {"method": "telea"},
@@ -55,7 +64,7 @@ def load_evaluation(path: str | None, words: Sequence[str] = ()) -> EvaluateConf
     values = {} if path is None else read_file(path)
     for word in words:
         key, text = key_and_text(word, "base.fit.steps=500")
-        values = merged(values, _nested(key.split("."), read_yaml(text, word)))
+        values = merged(values, nested(key.split("."), read_yaml(text, word)))
     return validated(EvaluateConfig, values)
 
 
@@ -86,14 +95,15 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-@contextmanager
-def in_row(name: str) -> Iterator[None]:
+def nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+    """`a.b.c` as nested dictionaries."""
+    first, *rest = path
+    return {first: nested(rest, value) if rest else value}
+
+
+def in_row(name: str) -> AbstractContextManager[None]:
     """Name the row in what is wrong with it."""
-    try:
-        yield
-    except ConfigError as error:
-        lines = str(error).splitlines()
-        raise ConfigError("\n".join(f"rows.{name}: {line}" for line in lines)) from None
+    return under(f"rows.{name}")
 
 
 def _row(config: EvaluateConfig, name: str, values: Mapping[str, Any]) -> Config:
@@ -102,9 +112,3 @@ def _row(config: EvaluateConfig, name: str, values: Mapping[str, Any]) -> Config
         raise ConfigError(f"rows.{name}.{settled[0]}: is decided by the evaluation; leave it out")
     with in_row(name):
         return validated(Config, {"size": config.size} | wanted)
-
-
-def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
-    """`a.b.c` as nested dictionaries."""
-    first, *rest = path
-    return {first: _nested(rest, value) if rest else value}

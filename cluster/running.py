@@ -1,7 +1,7 @@
 """Running an agenda: on Ray or in this process, fitted to the machines there are, shown as it goes.
 
-with runner("ray") as (run, largest, stop):
-    config, need = fitted_to(config, largest)
+with runner("ray") as (run, machines, stop):
+    config, need = fitted_to(config, machines)
     failed = follow(run(agenda, stop), display(), "runs/tensorboard")
 """
 
@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
+from cluster import address
 from cluster.config import Config
-from cluster.plan import Need, Note
+from cluster.head import watched
+from cluster.initial import with_init
+from cluster.plan import Note
 from cluster.progress import Display, Scalars
+from cluster.room import Need, described
 from cluster.stop import Stop
 from cluster.strict import ConfigError
 from storage import InputError
@@ -33,46 +38,53 @@ def exit_status(run: Callable[[], int]) -> int:
 
 
 @contextlib.contextmanager
-def runner(kind: Literal["ray", "serial"]) -> Iterator[tuple[Callable[..., Any], Need, Stop]]:
-    """Yield how to run an agenda, the largest machine there is, and whether to stop."""
+def runner(kind: Literal["ray", "serial"]) -> Iterator[tuple[Callable[..., Any], list[Need], Stop]]:
+    """Yield how to run an agenda, what each machine has, and whether to stop."""
     stop = Stop()
     if kind == "serial":
-        from cluster.serial import largest_machine, run_serial
+        from cluster.serial import machines, run_serial
 
         with stop.caught():
-            yield run_serial, largest_machine(), stop
+            yield run_serial, machines(), stop
         return
-    from cluster import on_ray
+    from cluster import gauges, on_ray
+
+    def run(*asked: Any) -> Iterator[Note]:
+        return gauges.gauged(on_ray.run_on_ray(*asked))
 
     on_ray.connect()
     try:
-        with stop.caught():  # after Ray's start, which puts its own handler in
-            yield on_ray.run_on_ray, on_ray.largest_machine(), stop
+        with (
+            watched(address.named()),
+            stop.caught(),
+        ):  # after Ray's start, which puts its own handler in
+            yield run, on_ray.machines(), stop
     finally:
         on_ray.disconnect()
 
 
-def fitted_to(config: Config, largest: Need) -> tuple[Config, Need]:
+def fitted_to(config: Config, machines: Sequence[Need]) -> tuple[Config, Need]:
     """Decide what was left to the machines: GPUs, cores, capacity.
 
     Raises:
-        ConfigError: no machine has what is asked for.
+        ConfigError: no machine has what is asked for, or there is no such warm start.
     """
-    wanted = config.resources
-    gpus = min(1.0, largest.gpus) if wanted.gpus is None else wanted.gpus
-    if gpus > largest.gpus:
-        raise ConfigError(f"resources.gpus = {gpus:g}: the largest machine has {largest.gpus:g}")
+    wanted, most = config.resources, max(machine.gpus for machine in machines)
+    gpus = min(1.0, most) if wanted.gpus is None else wanted.gpus
+    if gpus > most:
+        raise ConfigError(f"resources.gpus = {gpus:g}: the largest machine has {most:g}")
     if config.precision == "fp16" and not gpus:
         raise ConfigError("precision = fp16: needs a GPU, and no machine has one; use bf16 or off")
-    if 0 < largest.memory_bytes < wanted.memory_gb * 2**30:
-        found = largest.memory_bytes / 2**30
+    need = Need(gpus, 1, int(wanted.memory_gb * 2**30))
+    able = [machine for machine in machines if not need.lacking(machine)]
+    if not able:
         raise ConfigError(
-            f"resources.memory_gb = {wanted.memory_gb:g}: the largest machine has {found:.1f}"
+            f"resources: no machine has {need} at once; there are: {described(machines)}"
         )
-    need = Need(gpus, min(wanted.cpus, largest.cpus), int(wanted.memory_gb * 2**30))
+    cpus = min(wanted.cpus, max(machine.cpus for machine in able))
     if config.capacity == "auto":
         config = config.model_copy(update={"capacity": "base" if gpus else "small"})
-    return config, need
+    return with_init(config), replace(need, cpus=cpus)
 
 
 def follow(notes: Iterator[Note], shown: Display, tensorboard: str) -> list[Note]:

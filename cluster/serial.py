@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import torch
 
 from cluster import jobs
+from cluster.agenda import Agenda
 from cluster.failures import settle
-from cluster.plan import Agenda, Need, Note
+from cluster.plan import Note
+from cluster.room import Need
 
 
-def largest_machine() -> Need:
+def machines() -> list[Need]:
     """Return what this machine has."""
-    return Need(gpus=torch.cuda.device_count(), cpus=jobs.cores())
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return [Need(torch.cuda.device_count(), jobs.cores(), memory_bytes)]
 
 
 def run_serial(agenda: Agenda, stop: Callable[[], bool]) -> Iterator[Note]:
     """Do the agenda's jobs in order; yield what they tell."""
-    while not stop() and (job := agenda.ready()) is not None:
+    while not stop() and (job := agenda.ready(in_flight=1)) is not None:
         device = "cuda" if job.need.gpus else "cpu"
         try:
             for event in jobs.run(job, device, stop):
+                agenda.heard(job, event)
                 if event["kind"] == "done":
                     agenda.finish(job)
                 yield Note(job, event)

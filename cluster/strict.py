@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -44,6 +45,16 @@ def validated(model: type[Model], values: Any) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(f, model) for f in error.errors())) from None
+
+
+@contextmanager
+def under(key: str) -> Iterator[None]:
+    """Begin every line of a fault with the key under which it was found."""
+    try:
+        yield
+    except ConfigError as error:
+        lines = str(error).splitlines()
+        raise ConfigError("\n".join(f"{key}: {line}" for line in lines)) from None
 
 
 def read_file(path: str) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +15,15 @@ import zarr
 
 from cluster.lineage import Lineage, lineage
 from storage import Archive, Shot, Version
+from storage.attributes import info_from_json
 from storage.mask_versions import MaskVersion
+from storage.urls import folders, join
 
 SAMPLED_FRAMES = 12
-"""Frames of a shot whose holes are looked at to tell how large the hole is."""
+"""Frames of a shot whose holes are looked at where it was not kept how large the hole is."""
+
+READERS = 32
+"""Shots that are read at once: an object store answers each request late, but many together."""
 
 RUNNING = ("propagating", "fitting", "filling")
 
@@ -51,6 +58,7 @@ class Stage:
         version: name of the mask version; of the result, or of its part at a coarser scale.
         scale: WIDTHxHEIGHT that a fit works at, empty where that is not known.
         state: the version's status.
+        steps_per_s: when it was last saved.
         validation_psnr: in dB, in the validation hole at this scale.
         fit_s, fill_s: time it took.
     """
@@ -61,6 +69,7 @@ class Stage:
     state: str
     step: int | None
     steps: int | None
+    steps_per_s: float | None
     validation_psnr: float | None
     fit_s: float | None
     fill_s: float | None
@@ -82,10 +91,12 @@ class Summary:
             made from a few, `waiting` where nothing is begun.
         scale: WIDTHxHEIGHT in work where there are several; empty when the result is done.
         frames, width, height: of the shot; zero where it is not stored.
-        hole_share: part of the pixels that are missing, 0 to 1, from a sample of the frames; None
-            while some frame has no mask yet.
+        hole_share: part of the pixels that are missing, 0 to 1; None while some frame has no mask
+            yet.
         version: name of the result, None where neither it nor a coarser scale is begun.
         step, steps: of the stage in work, or of the result.
+        steps_per_s: of the stage in work, when it was last saved.
+        finished: when the result was, ISO 8601; empty where it is not, or not known.
         quality: of the result.
         fit_s, fill_s: time that all stages took.
         message: why it failed, one line.
@@ -105,6 +116,8 @@ class Summary:
     created: str = ""
     step: int | None = None
     steps: int | None = None
+    steps_per_s: float | None = None
+    finished: str = ""
     quality: Quality = Quality()
     fit_s: float | None = None
     fill_s: float | None = None
@@ -138,18 +151,29 @@ def summarise(
     archive: Archive,
     shots: Sequence[str] | None = None,
     versions: Mapping[str, str] | None = None,
+    known: Mapping[str, Summary] | None = None,
 ) -> list[Summary]:
     """Describe the shots in the order of `shots`, those whose ingest failed included.
 
     Args:
-        shots: names; None for every shot of the archive. One that is not stored yet is waiting.
+        shots: names; None for every shot of the archive, and for those of `versions`. One that is
+            not stored yet is waiting.
         versions: shot name to version name, which may be still to come; a shot not named shows what
             was begun last.
+        known: shots that are not read again, by name.
     """
-    failures = _ingest_failures(archive)
-    names = sorted({*archive.shots(), *failures}) if shots is None else shots
-    wanted = versions or {}
-    return [_summary(archive, name, wanted.get(name), failures.get(name)) for name in names]
+    failures, wanted = _ingest_failures(archive), versions or {}
+    names = sorted({*folders(archive.url), *failures, *wanted}) if shots is None else shots
+    unread = [name for name in names if name not in (known or {})]
+    with ThreadPoolExecutor(READERS) as readers:
+        read = readers.map(partial(_summary, archive, wanted, failures), unread)
+        found = dict(zip(unread, read, strict=True)) | dict(known or {})
+    expected = wanted if shots is None else shots
+    return [
+        summary or Summary(name, "waiting")
+        for name in names
+        if (summary := found[name]) is not None or name in expected
+    ]
 
 
 def worst_first(summaries: Sequence[Summary]) -> list[Summary]:
@@ -185,45 +209,62 @@ def _ingest_failures(archive: Archive) -> dict[str, str]:
     return {name: _line(why) for name, why in stored.items()} if isinstance(stored, dict) else {}
 
 
-def _summary(archive: Archive, name: str, version: str | None, failure: str | None) -> Summary:
-    if name not in archive:
-        return Summary(name, "waiting" if failure is None else "failed", message=failure or "")
-    shot = archive.shot(name)
+def _summary(
+    archive: Archive, versions: Mapping[str, str], failures: Mapping[str, str], name: str
+) -> Summary | None:
+    """Describe one shot, None where nothing is stored under that name."""
+    why = failures.get(name)
+    failed: dict[str, Any] = {} if why is None else {"state": "failed", "message": why}
+    shot = Shot(join(archive.url, name))
     try:
-        found = lineage(shot, version)
-        described = _of_shot(shot, found) | _of_stages(found)
-    except (KeyError, ValueError, RuntimeError, OSError) as error:
+        found = lineage(shot, versions.get(name))
+        attrs = found.attrs[shot.url]
+        if not attrs:
+            return Summary(name, **failed) if failed else None
+        described = _of_shot(found, attrs) | _of_stages(found)
+    except (KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         return Summary(name, "failed", message=f"it cannot be read: {_line(error)}")
-    state = {} if shot.complete else {"state": "ingesting"}
-    failed = {} if failure is None else {"state": "failed", "message": failure}
+    state = {} if attrs.get("complete") else {"state": "ingesting"}
     return Summary(**described | state | failed)
 
 
-def _of_shot(shot: Shot, found: Lineage) -> dict[str, Any]:
-    info, count, hole, share = shot.info, len(shot), found.hole, None
-    if shot.complete and count and hole is not None:
-        sampled = spread(count, SAMPLED_FRAMES)
-        share = float(hole_pixels(hole, sampled).mean() / (info.width * info.height))
+def _of_shot(found: Lineage, attrs: Mapping[str, Any]) -> dict[str, Any]:
+    info, count = info_from_json(attrs["source"]), int(attrs.get("stored", 0))
+    area = count * info.width * info.height if attrs.get("complete") else 0
     return {
-        "shot": shot.name,
+        "shot": found.shot.name,
         "frames": count,
         "width": info.width,
         "height": info.height,
         "fps": None if info.fps is None else float(info.fps),
-        "hole_share": share,
+        "hole_share": _hole_share(found, attrs, count, area) if area else None,
     }
+
+
+def _hole_share(found: Lineage, attrs: Mapping[str, Any], count: int, area: int) -> float | None:
+    """Return what part of `area`, the pixels of all frames, is missing."""
+    if found.masks is not None:
+        attrs = found.attrs[found.masks.url]
+    elif found.last is None and attrs.get("given") is not None:
+        return None
+    if (missing := _whole(attrs.get("missing_px"))) is not None:
+        return missing / area
+    if (hole := found.hole) is None:
+        return None
+    sampled = spread(count, SAMPLED_FRAMES)
+    return float(hole_pixels(hole, sampled).mean()) * count / area
 
 
 def _of_stages(found: Lineage) -> dict[str, Any]:
     """Describe the work as a whole: where it stands, and what all of it took."""
-    stages = [] if found.masks is None else [_stage("masks", found.masks)]
-    stages += [_stage("fit", version) for version in found.fits]
+    stages = [] if found.masks is None else [_stage("masks", found, found.masks)]
+    stages += [_stage("fit", found, version) for version in found.fits]
     return {
         "stages": tuple(stages),
         "fit_s": _total(*(stage.fit_s for stage in stages)),
         "fill_s": _total(*(stage.fill_s for stage in stages)),
         **_standing(found, stages),
-        **({} if found.last is None else _of_version(found, found.last)),
+        **({} if found.last is None else _of_version(found, found.attrs[found.last.url])),
     }
 
 
@@ -232,7 +273,7 @@ def _standing(found: Lineage, stages: Sequence[Stage]) -> dict[str, Any]:
     if not stages:
         return {"state": "waiting"}
     stage = stages[-1]
-    steps = {"step": stage.step, "steps": stage.steps}
+    steps = {"step": stage.step, "steps": stage.steps, "steps_per_s": stage.steps_per_s}
     if stage.kind == "masks":
         known = {"done": "waiting", "failed": "failed"}
         return steps | {"state": known.get(stage.state, "propagating")}
@@ -246,12 +287,13 @@ def _standing(found: Lineage, stages: Sequence[Stage]) -> dict[str, Any]:
 
 
 def _next_scale(found: Lineage, stage: Stage) -> str:
-    labels = [] if found.last is None else _scales(_mapping(found.last.attrs.get("config")))
+    attrs = {} if found.last is None else found.attrs[found.last.url]
+    labels = _scales(_mapping(attrs.get("config")))
     return labels[labels.index(stage.scale) + 1] if stage.scale in labels[:-1] else ""
 
 
-def _stage(kind: Literal["masks", "fit"], version: Version | MaskVersion) -> Stage:
-    attrs = version.attrs
+def _stage(kind: Literal["masks", "fit"], found: Lineage, version: Version | MaskVersion) -> Stage:
+    attrs = found.attrs[version.url]
     quality, seconds = _mapping(attrs.get("quality")), _mapping(attrs.get("seconds"))
     config = _mapping(attrs.get("config"))
     scale = config.get("scale") or next(reversed(_scales(config)), "")
@@ -262,18 +304,19 @@ def _stage(kind: Literal["masks", "fit"], version: Version | MaskVersion) -> Sta
         state=_line(attrs.get("status") or "waiting"),
         step=_whole(attrs.get("step")),
         steps=_whole(attrs.get("steps")),
+        steps_per_s=_number(attrs.get("steps_per_s")),
         validation_psnr=_number(quality.get("validation_psnr")),
         fit_s=_number(seconds.get("fit")),
         fill_s=_number(seconds.get("fill")),
     )
 
 
-def _of_version(found: Lineage, version: Version) -> dict[str, Any]:
-    attrs = version.attrs
+def _of_version(found: Lineage, attrs: Mapping[str, Any]) -> dict[str, Any]:
     quality = _mapping(attrs.get("quality")) if found.begun else {}
     return {
         "version": found.result,
         "created": _line(attrs.get("created")),
+        "finished": _line(attrs.get("finished")) if found.begun else "",
         "quality": Quality(**{f.name: _number(quality.get(f.name)) for f in fields(Quality)}),
         "device": _line(attrs.get("device")),
         "code": _line(attrs.get("code")),

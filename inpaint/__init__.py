@@ -3,9 +3,11 @@
 Read in this order: `internal` (the fit) with `learning`, `step` and `recipes`; `clip`, `holes`,
 `losses`, `warps` and `features` (what it learns from); `network` and `gated` (what learns), `muon`
 (by which steps); `progressive` (scales and windows); `fill` and `windows` (the result), `prior`
-(what the optical flow adds to it); `checkpoint`, `tone` and `precision`. `propagate`,
-`segmentation`, `pasting` and `trail` make many masks of a few. `classical`, `flow` and
-`flow_propagation` are the peers without learning; `metrics`, `temporal` and `perceptual` judge.
+(what the optical flow adds to it); `warmstart` (one network from many shots); `checkpoint`,
+`tone` and `precision`. `vinet` is a network trained once, which fills any clip. `propagate`,
+`segmentation`, `pasting` and `trail` make many masks of a few. `retarget` and `overlay` give a
+finished shot another size. `classical`, `flow` and `flow_propagation` are the peers without
+learning; `metrics`, `temporal` and `perceptual` judge.
 """
 
 import os

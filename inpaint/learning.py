@@ -67,6 +67,8 @@ class State:
     """What a fit carries from step to step; with the weights, all that a checkpoint holds.
 
     Attributes:
+        trained: the network as it is called to learn: where several processes train one, wrapped
+            so that their gradients are averaged.
         end: the step at which it ends, the schedule's or an earlier one.
         best: the judge's figure that the next ones are held against.
         waited: how many have not been worth their steps since.
@@ -76,6 +78,7 @@ class State:
     optimizer: torch.optim.Optimizer
     random: torch.Generator
     accelerator: Accelerator
+    trained: nn.Module
     end: int
     best: float = -math.inf
     waited: int = 0
@@ -130,8 +133,8 @@ def begin(network: nn.Module, schedule: Schedule, device: torch.device) -> State
         optimizer = torch.optim.Adam(network.parameters(), schedule.learning_rate, fused=True)
     random = torch.Generator(device).manual_seed(schedule.seed)
     accelerate = accelerator(schedule.precision, device)
-    accelerate.prepare(network)
-    return State(0, accelerate.prepare(optimizer), random, accelerate, schedule.steps)
+    trained, optimizer = accelerate.prepare(network, optimizer)
+    return State(0, optimizer, random, accelerate, trained, schedule.steps)
 
 
 def learn(

@@ -7,7 +7,7 @@ to do without the truth. Shapes: `T C H W`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -48,7 +48,18 @@ class Blend:
         return made.lerp(_unit(self.prior[t]).to(made), self.share[t].to(made))
 
 
-def weigh(network: Network, clip: Clip, judge: Tensor, accelerator: Accelerator) -> Blend | None:
+Fills = Callable[[Clip], tuple[Tensor, Tensor]]
+"""From a clip to what takes the place of its unknown pixels, `(T, C, H, W)`, kept as its frames
+are, and the error to be expected there, `(T, 1, H, W)` float16 on any scale; both on the CPU."""
+
+
+def weigh(
+    network: Network,
+    clip: Clip,
+    judge: Tensor,
+    accelerator: Accelerator,
+    fills: Fills | None = None,
+) -> Blend | None:
     """Propagate along the flow what is unknown, and weigh it against what a network makes of it.
 
     The shares are the squares of those with the least squared error at the validation hole, for
@@ -59,11 +70,12 @@ def weigh(network: Network, clip: Clip, judge: Tensor, accelerator: Accelerator)
     Args:
         clip: the validation hole is unknown in it.
         judge: validation hole `(T, 1, H, W)` bool; None comes back where it is empty.
+        fills: what to weigh in the flow's place.
     """
     frames = judged_frames(judge, JUDGED_FRAMES)
     if not len(frames):
         return None
-    prior, expected = _propagated(clip)
+    prior, expected = (fills or _propagated)(clip)
     part, where, frames = clip[frames], judge[frames].cpu(), frames.cpu()
     truth, carried = _unit(part.frames).cpu(), _unit(prior[frames])
     filled = fill(network, replace(part, hole=part.unknown), accelerator)

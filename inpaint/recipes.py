@@ -31,7 +31,7 @@ class FitConfig(Schedule):
         regularise_share: part of the steps, the last ones, in which these two losses act; before,
             the network reconstructs only. IIVI: 20,000 of 80,000.
         prior: what is blended into the result of whole frames: `none`, or what is `propagated`
-            along the flow (see `inpaint.prior`).
+            along the flow, or what a trained `vinet` makes (see `inpaint.prior`).
         validate_every: steps between measurements at the validation hole.
     """
 
@@ -49,7 +49,7 @@ class FitConfig(Schedule):
     stabilisation: float = 0.0
     warps: WarpRanges = field(default_factory=WarpRanges)
     regularise_share: float = 0.25
-    prior: Literal["none", "propagated"] = "none"
+    prior: Literal["none", "propagated", "vinet"] = "none"
     validate_every: int = 500
 
 

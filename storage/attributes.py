@@ -11,7 +11,7 @@ from typing import Any
 import zarr
 
 from storage.sources import InputError, SourceInfo
-from storage.urls import PlaceError, open_store, plain_errors, remove_tree
+from storage.urls import Files, PlaceError, open_store, plain_errors, remove_tree
 
 NAMESPACE = "cleanplate"
 
@@ -24,13 +24,17 @@ def read_attributes(url: str) -> dict[str, Any] | None:
     """
     with plain_errors(url):
         try:
-            group = zarr.open_group(open_store(url, read_only=True), mode="r", zarr_format=3)
-        except FileNotFoundError:
+            data = Files(url).read("zarr.json")  # a tenth of the time that it takes through Zarr
+        except NotADirectoryError:
             return None
-        except json.JSONDecodeError as error:
-            raise InputError(f"{url}: its description, zarr.json, is damaged ({error})") from error
-        found = group.attrs.asdict().get(NAMESPACE)
-        return found if isinstance(found, dict) else None
+    try:
+        described = None if data is None else json.loads(data)
+    except ValueError as error:
+        raise InputError(f"{url}: its description, zarr.json, is damaged ({error})") from error
+    if not isinstance(described, dict) or described.get("node_type") != "group":
+        return None
+    found = described.get("attributes", {}).get(NAMESPACE)
+    return found if isinstance(found, dict) else None
 
 
 def is_stored(url: str) -> bool:

@@ -56,7 +56,7 @@ def write_block(shot: Shot, start: int, block: Block) -> None:
         write_holes(hole, boundary, start, block.hole)
         if block.truth is not None:
             _write_truth(shot, start, block.truth, block.hole)
-        shot.update(stored=stop)
+        shot.update(stored=stop, missing_px=_missing_px(shot, start, block.hole))
 
 
 def finish_shot(shot: Shot, **attributes: Any) -> None:
@@ -66,6 +66,12 @@ def finish_shot(shot: Shot, **attributes: Any) -> None:
         for name in names + ["truth"] * (shot.truth is not None):
             cut(shot.url, name, len(shot))
         shot.update(complete=True, **attributes)
+
+
+def _missing_px(shot: Shot, start: int, holes: np.ndarray) -> int | None:
+    """Count what is missing up to this block's end; None where an earlier release began."""
+    before = shot.attrs.get("missing_px") if start else 0
+    return None if before is None else before + int(np.count_nonzero(holes))
 
 
 def _write_truth(shot: Shot, start: int, truth: np.ndarray, holes: np.ndarray) -> None:

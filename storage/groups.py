@@ -82,10 +82,14 @@ class Shelf:
 
     def names(self) -> list[str]:
         """Return the names of the groups, oldest first."""
-        folder = join(self.url, self.folder)
-        stored = {name: read_attributes(join(folder, name)) for name in folders(folder)}
-        found = {name: attrs for name, attrs in stored.items() if attrs is not None}
-        return sorted(found, key=lambda name: (found[name].get("created", ""), name))
+        return list(self.read())
+
+    def read(self) -> dict[str, dict[str, Any]]:
+        """Return the attributes of every group by its name, oldest first, each read once."""
+        names = folders(join(self.url, self.folder))
+        stored = {name: read_attributes(self.place(name)) for name in names}
+        found = [(name, attrs) for name, attrs in stored.items() if attrs is not None]
+        return dict(sorted(found, key=lambda one: (one[1].get("created", ""), one[0])))
 
     def find(self, name: str) -> str:
         """Return the group's URL.
@@ -93,10 +97,10 @@ class Shelf:
         Raises:
             InputError: there is none of that name; the message lists those there are.
         """
-        if read_attributes(self._place(name)) is None:
+        if read_attributes(self.place(name)) is None:
             known = ", ".join(self.names()) or "none yet"
             raise InputError(f"{self.url}: no {self.kind} {name!r}; there are: {known}")
-        return self._place(name)
+        return self.place(name)
 
     def create(self, name: str, attrs: dict[str, Any], arrays: Callable[[str], None]) -> str:
         """Make a group, its arrays by the function, and return its URL.
@@ -105,7 +109,7 @@ class Shelf:
             InputError: the name is taken or unusable.
         """
         check_name(name)
-        url = self._place(name)
+        url = self.place(name)
         if read_attributes(url) is not None:
             raise InputError(
                 f"{self.url}: {self.kind} {name!r} exists; choose another name or remove it"
@@ -121,5 +125,6 @@ class Shelf:
         """Remove a group and the files beside it."""
         remove_group(self.find(name))
 
-    def _place(self, name: str) -> str:
+    def place(self, name: str) -> str:
+        """Return the URL that a group of this name has, or would have."""
         return join(self.url, self.folder, name)

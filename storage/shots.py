@@ -1,6 +1,7 @@
 """One shot of an archive, the versions of its masks and of its result.
 
-    <shot>/                     attributes: source, fingerprint, mask, number of frames, complete
+    <shot>/                     attributes: source, fingerprint, mask, number of frames, complete,
+                                how many pixels are missing in all frames together
       frames    (T, H, W, C)    the source's own dtype
       hole      (T, H, W)       bool, True where pixels are missing
       boundary  (T, h, w)       uint32, the hole's boundary pixels in each cell of 128 × 128
@@ -113,6 +114,11 @@ class Shot(Group):
         """Return the names of the mask versions, oldest first."""
         return self._masks.names()
 
+    def read_masks(self) -> list[tuple[MaskVersion, dict[str, Any]]]:
+        """Return the mask versions with their attributes, oldest first, each read once."""
+        found = self._masks.read().items()
+        return [(MaskVersion(self._masks.place(name), self.mode), attrs) for name, attrs in found]
+
     def mask_version(self, name: str) -> MaskVersion:
         """Open a mask version; `InputError` names those there are where it is not one of them."""
         return MaskVersion(self._masks.find(name), self.mode)
@@ -143,6 +149,11 @@ class Shot(Group):
     def versions(self) -> list[str]:
         """Return the names of the results, oldest first."""
         return self._results.names()
+
+    def read_versions(self) -> list[tuple[Version, dict[str, Any]]]:
+        """Return the results with their attributes, oldest first, each read once."""
+        found = self._results.read().items()
+        return [(Version(self._results.place(name), self.mode), attrs) for name, attrs in found]
 
     def version(self, name: str) -> Version:
         """Open a result; `InputError` names those there are where it is not one of them."""

@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,9 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore
 
 from storage.sources import InputError
+
+PATIENT_TRIES = 25
+"""Of an operation on S3, with pauses that grow from 0.1 to 15 s: four minutes in all."""
 
 
 def resolve(url: str | os.PathLike[str]) -> str:
@@ -67,12 +70,13 @@ class Files:
     def read(self, name: str) -> bytes | None:
         """Return the file's bytes, None where there is no such file."""
         place = self._place(name)
-        try:
-            if is_local(self.url):
-                return Path(place).read_bytes()
-            return bytes(_filesystem(self.url).cat_file(place))
-        except FileNotFoundError:
-            return None
+        with plain_errors(place):
+            try:
+                if is_local(self.url):
+                    return Path(place).read_bytes()
+                return bytes(_filesystem(self.url).cat_file(place))
+            except FileNotFoundError:
+                return None
 
     def write(self, name: str, data: bytes) -> None:
         """Replace the file's bytes in one step."""
@@ -82,6 +86,22 @@ class Files:
                 _write_atomically(Path(place), data)
             else:
                 _filesystem(self.url).pipe_file(place, data)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write the file unless there is one; return whether it was written.
+
+        Of several at once one succeeds, where the object store knows conditional writes.
+        """
+        place = self._place(name)
+        with plain_errors(place):
+            try:
+                if is_local(self.url):
+                    _write_atomically(Path(place), data, _link)
+                else:
+                    _filesystem(self.url).pipe_file(place, data, mode="create")
+            except FileExistsError:
+                return False
+        return True
 
     def names(self) -> list[str]:
         """Return the names of all files here, sorted; hidden ones (`.name`) are left out."""
@@ -151,6 +171,19 @@ def remove_tree(url: str) -> None:
             _filesystem(url).rm(url, recursive=True)
 
 
+def be_patient(url: str) -> None:
+    """Let this process ask an object store that does not answer for minutes, not seconds.
+
+    For long work, which an outage should delay and not end. A first look at a place is better
+    quick: its address may be wrong. The stores of others than S3 are asked by their libraries.
+    """
+    if url.startswith("s3://"):
+        import s3fs
+
+        s3fs.core.set_custom_error_handler(_passing)
+        s3fs.S3FileSystem.retries = PATIENT_TRIES
+
+
 class PlaceError(InputError):
     """A place refuses to be read or written. Once that is mended, the same command goes on."""
 
@@ -188,12 +221,29 @@ def _remedy(error: Exception) -> str | None:
     if isinstance(error, PermissionError):  # an object store's refusal carries no number
         return _REMEDIES[errno.EACCES]
     # The object stores' own errors, known by name so that their libraries need not be installed.
-    name = type(error).__name__
-    if name in ("NoCredentialsError", "PartialCredentialsError"):
+    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
         return "no credentials for the object store; set them in the environment"
-    if name in ("EndpointConnectionError", "ConnectTimeoutError", "ClientConnectorError"):
-        return f"the object store does not answer ({error}); check its endpoint"
+    if _passing(error):
+        said = " ".join(str(error).split()) or type(error).__name__
+        return f"the object store does not answer ({said}); check its endpoint, or try again later"
     return None
+
+
+def _passing(error: Exception) -> bool:
+    """Whether an object store, or the way to it, may be well again in a moment."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if "ClientError" in names:  # botocore's, before s3fs makes an OSError of it
+        answer: Any = getattr(error, "response", {})
+        return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
+    return bool(names & _UNANSWERED) or getattr(error, "errno", None) in _BUSY
+
+
+_UNANSWERED = {
+    *("ConnectionError", "HTTPClientError"),  # botocore's, and all that derive from them
+    *("ClientConnectionError", "ClientPayloadError", "FSTimeoutError", "TimeoutError"),
+}
+_BUSY = {errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO)}
+"""What s3fs makes of 503 (slow down) and 500 (internal error)."""
 
 
 def _filesystem(url: str) -> Any:
@@ -213,7 +263,9 @@ def _find(url: str) -> list[str]:
         return []
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
+def _write_atomically(
+    path: Path, data: bytes, put: Callable[[Path, Path], None] = os.replace
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}.tmp"
     try:
@@ -221,7 +273,19 @@ def _write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        put(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give a file its name unless it is taken; a rename would replace what is there."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        with open(path, "xb") as file:
+            file.write(temporary.read_bytes())
+    temporary.unlink()

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from cluster.agenda import Agenda
 from cluster.backlog import ShotSpec
 from cluster.config import Config, load_config
-from cluster.plan import Agenda, Intent, Job, Kind, Need, Note, plan
+from cluster.plan import Intent, Job, Kind, Note, plan
 from cluster.prepare import planned_scales
+from cluster.room import Need
 from cluster.serial import run_serial
 from storage import Archive, Version
 from storage.media import open_source

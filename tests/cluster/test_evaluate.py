@@ -61,8 +61,8 @@ def test_a_second_run_repeats_nothing(here):
 
 
 def is_work(path: Path) -> bool:
-    """Whether a file is a clip, a shot, a result or its measures: all but table, page, curves."""
-    return path.is_file() and path.parts[1] in ("clips", "archive")
+    """Whether a file is a clip, a shot, a result or its measures: all but table, page, lease."""
+    return path.is_file() and path.parts[1] in ("clips", "archive") and "lease" not in path.parts
 
 
 def test_another_row_leaves_those_done_as_they_are(here):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from job_fakes import job, quick
 
+from cluster.agenda import Agenda
 from cluster.config import fit_config
 from cluster.failures import Failure, WorkerLost, classify, retry, settle
 from cluster.fitting import Superseded
-from cluster.plan import Agenda, Job
+from cluster.plan import Job
 from cluster.strict import ConfigError
 from storage import InputError, PlaceError
 
@@ -124,4 +125,4 @@ def test_a_settled_error_is_another_attempt_or_the_end_of_the_shot():
     note = settle(agenda, agenda.ready(), InputError("cut short"))
     assert (note.event["reason"], note.event["again"]) == ("cut short", False)
     assert agenda.failed == {"a": "cut short"}
-    assert [waiting.key for waiting in agenda.waiting] == ["inpaint b v001"]
+    assert [waiting.key for waiting in agenda.upcoming()] == ["inpaint b v001"]

@@ -22,8 +22,8 @@ from job_fakes import (
 )
 
 from cluster import jobs
+from cluster.agenda import Agenda
 from cluster.backlog import ShotSpec
-from cluster.plan import Agenda
 from cluster.serial import run_serial
 from storage import Version
 from storage.media import open_source

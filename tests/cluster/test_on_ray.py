@@ -7,22 +7,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import ray
-from job_fakes import agenda_of
+from job_fakes import agenda_of, job
 
 from cluster import on_ray
+from cluster.actor import Work
+from cluster.agenda import Agenda
 from cluster.backlog import ShotSpec
 from cluster.config import Config, load_config
-from cluster.plan import Agenda, Note
+from cluster.plan import Job, Note
+from cluster.room import Need
 from cluster.serial import run_serial
-from storage import Archive, Version
+from storage import Archive, InputError, Version
 
 SIZE = (24, 32)
 
@@ -143,7 +147,7 @@ def test_one_broken_shot_is_named_and_the_others_finish(cluster: None, tmp_path:
 
 def test_several_shots_run_at_once(cluster: None, tmp_path: Path) -> None:
     shots = [_paint(tmp_path / "one", seed=1), _paint(tmp_path / "two", seed=2)]
-    agenda = _agenda(shots, tmp_path / "archive", _config("fit.steps=300"))
+    agenda = _agenda(shots, tmp_path / "archive", _config("fit.steps=300", "checkpoint_every_s=60"))
     order = [note.job.shot.name for note in on_ray.run_on_ray(agenda, _never) if _fits(note)]
     assert order.index("two") < len(order) - 1 - order[::-1].index("one")
     assert order.index("one") < len(order) - 1 - order[::-1].index("two")
@@ -166,9 +170,43 @@ def test_a_stopped_run_saves_and_goes_on_to_the_same_result(cluster: None, tmp_p
     assert _same(_version(tmp_path / "unbroken", "shot"), _version(tmp_path / "broken", "shot"))
 
 
+def _pretending() -> Work:
+    """Work that is done at once. Local, so that it travels to the actors by value."""
+
+    def work(job: Job, device: str, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        if job.shot.name == "bad":
+            raise InputError("bad")
+        yield {"kind": "done"}
+
+    return work
+
+
+def test_an_actor_goes_from_job_to_job_and_does_none_after_one_that_failed(cluster: None) -> None:
+    whole = [replace(job(name), need=Need(cpus=2)) for name in ("one", "two", "bad", "four")]
+    process = {}
+    for note in on_ray.run_on_ray(Agenda(whole), _never, _pretending()):
+        if note.event["kind"] == "started":
+            process[note.job.shot.name] = note.event["pid"]
+    assert process["one"] == process["two"] == process["bad"] != process["four"]
+
+
+def test_a_job_that_no_machine_is_large_enough_for_waits_and_says_so(cluster: None) -> None:
+    lost, other = replace(job("lost"), need=Need(cpus=64)), job("other")
+    notes: list[Note] = []
+    agenda = Agenda([lost, other])
+    for note in on_ray.run_on_ray(agenda, lambda: len(notes) == 3, _pretending()):
+        notes.append(note)
+    told = {(note.job.shot.name, note.event.get("text", note.event["kind"])) for note in notes}
+    assert told == {
+        ("lost", "waits for a machine with 0 GPUs, 64 cores"),
+        ("other", "started"),
+        ("other", "done"),
+    }
+
+
 def test_a_request_no_machine_can_meet_is_refused_and_not_waited_for(cluster: None) -> None:
-    largest = on_ray.largest_machine()
-    assert (largest.gpus, largest.cpus) == (0, 2)
+    (machine,) = on_ray.machines()
+    assert (machine.gpus, machine.cpus) == (0, 2)
 
 
 def _launch(tmp_path: Path, archive: str) -> subprocess.Popen[bytes]:
@@ -190,16 +228,24 @@ def _after_first_checkpoint(tmp_path: Path, archive: str) -> None:
     raise AssertionError("no checkpoint within a minute")
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Version:
+    """The result of a run that nothing befell."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    _paint(folder / "shot")
+    assert _launch(folder, "archive").wait(timeout=120) == 0
+    return _version(folder / "archive", "shot")
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_driver_that_is_ended_goes_on_to_the_same_result(
-    tmp_path: Path, number: signal.Signals
+    unbroken: Version, tmp_path: Path, number: signal.Signals
 ) -> None:
     _paint(tmp_path / "shot")
-    assert _launch(tmp_path, "unbroken").wait(timeout=120) == 0
     driver = _launch(tmp_path, "broken")
     _after_first_checkpoint(tmp_path, "broken")
     driver.send_signal(number)
     ended_as = driver.wait(timeout=15)
     assert ended_as == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number)
     assert _launch(tmp_path, "broken").wait(timeout=120) == 0
-    assert _same(_version(tmp_path / "unbroken", "shot"), _version(tmp_path / "broken", "shot"))
+    assert _same(unbroken, _version(tmp_path / "broken", "shot"))

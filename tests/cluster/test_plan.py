@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from job_fakes import job, quick
+from job_fakes import quick
 
 from cluster.backlog import ShotSpec
-from cluster.plan import Agenda, Intent, Job, Need, fitted_part, name_for, plan
+from cluster.plan import Intent, Job, fitted_part, name_for, plan
+from cluster.room import Need
 from cluster.strict import ConfigError
 from inpaint.progressive import Scale
 
@@ -43,30 +44,10 @@ def test_only_the_fitting_asks_for_the_machine():
     assert (ingest.need, inpaint.need, export.need) == (Need(), NEED, Need())
 
 
-def test_an_agenda_hands_out_a_job_once_what_it_waits_for_is_done():
-    agenda = Agenda(planned(ShotSpec("a", "a.mov", "alpha"), ShotSpec("b", "b.mov", "alpha")))
-    first, second = agenda.ready(), agenda.ready()
-    assert (first.key, second.key, agenda.ready()) == ("ingest a", "ingest b", None)
-    agenda.finish(second)
-    assert (agenda.ready().key, agenda.ready()) == ("inpaint b v007", None)
-    agenda.finish(first)
-    assert agenda.ready().key == "inpaint a v007"
-    assert agenda.waiting == []
-
-
-def test_a_failed_shot_takes_only_its_own_jobs_along():
-    agenda = Agenda(planned(ShotSpec("a", "a.mov", "alpha"), ShotSpec("b", "b.mov", "alpha")))
-    agenda.fail(agenda.ready(), "the disk is full")
-    assert [job.shot.name for job in agenda.waiting] == ["b", "b"]
-    assert agenda.failed == {"a": "the disk is full"}
-
-
-def test_a_job_put_back_is_the_next_and_its_attempts_are_counted():
-    agenda = Agenda([job("a", "ingest"), job("b", "ingest")])
-    taken = agenda.ready()
-    agenda.again(taken)
-    assert agenda.ready() == taken
-    assert agenda.attempts == {"ingest a": 2}
+def test_a_shots_own_wishes_go_before_the_runs():
+    large = ShotSpec("a", "a.mov", "alpha", gpus=2, memory_gb=0.5)
+    assert planned(large)[1].need == Need(gpus=2, cpus=3, memory_bytes=2**29)
+    assert planned(ShotSpec("b", "b.mov", "alpha", gpus=0, cpus=8))[1].need == Need(0, 8, 7)
 
 
 def test_the_scales_of_a_shot_follow_each_other_each_from_the_one_before():
@@ -75,18 +56,6 @@ def test_the_scales_of_a_shot_follow_each_other_each_from_the_one_before():
     assert [scale.coarser for scale in jobs] == [None, "v007.160x90", "v007.960x540"]
     assert [scale.part_of for scale in jobs] == ["v007", "v007", None]
     assert [scale.after for scale in jobs[1:]] == [scale.key for scale in jobs[:-1]]
-
-
-def test_the_scales_of_different_shots_overlap():
-    shots = ShotSpec("a", "a.mov", "alpha"), ShotSpec("b", "b.mov", "alpha")
-    agenda = Agenda(planned(*shots, scales=FINER))
-    for ingest in (agenda.ready(), agenda.ready()):
-        agenda.finish(ingest)
-    first, second = agenda.ready(), agenda.ready()
-    assert {first.shot.name, second.shot.name} == {"a", "b"}
-    assert agenda.ready() is None
-    agenda.finish(first)
-    assert agenda.ready().version == "v007.960x540"
 
 
 def test_masks_are_made_before_they_are_used():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from contextlib import redirect_stdout
 from itertools import pairwise
 
@@ -155,3 +156,11 @@ def test_only_the_curves_entries_become_scalars(tmp_path):
     (written,) = (tmp_path / "one" / "v001").iterdir()
     content = written.read_bytes()
     assert all(tag in content for tag in (b"loss", b"learning_rate", b"rate", b"validation_psnr"))
+
+
+def test_of_a_shot_that_is_done_nothing_stays_open(tmp_path):
+    scalars, threads = Scalars(str(tmp_path)), threading.active_count()
+    for name in "abcdefghij":
+        scalars.show(note(name=name))
+        scalars.show(note("done", name=name))
+    assert threading.active_count() <= threads + 1  # the last one's may still be ending

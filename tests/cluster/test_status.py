@@ -1,17 +1,28 @@
 import json
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import job_fakes
+import numpy as np
 import pytest
 from report_fakes import QUALITY, add_masks, add_scales, add_shot, add_version, every_state
 
+from cluster.last_run import Run, keep_run, read_run
+from cluster.lease import held
 from cluster.status import decibels, duration, main, percent
-from cluster.summary import Quality, summarise, worst_first
+from cluster.summary import Quality, Summary, summarise, worst_first
 from storage import Archive
+from storage.blocks import Block, finish_shot, write_block
 
 
 @pytest.fixture
 def archive(tmp_path):
     return Archive.open(str(tmp_path / "archive"), "a")
+
+
+def now_less(seconds):
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
 
 
 def test_failed_shots_come_first_then_the_lowest_psnr_then_what_runs(archive):
@@ -36,6 +47,17 @@ def test_a_summary_says_what_shot_and_version_hold(archive):
     assert summary.quality == Quality(validation_psnr=31.25, validation_peer_psnr=24.5)
     assert (summary.total_s, summary.margin_db) == (132.0, 6.75)
     assert (summary.version, summary.code, summary.config["fit"]) == ("v1", "0.1", {"steps": 200})
+
+
+def test_the_hole_is_counted_block_by_block_and_sampled_where_it_was_not(archive):
+    shot, more = add_shot(archive, "one"), np.ones((2, 36, 64), bool)
+    numbers = np.arange(2)
+    write_block(shot, 6, Block(np.zeros((2, 36, 64, 3), np.uint8), more, numbers, numbers))
+    finish_shot(shot)
+    exact = (5 * 160 + 240 + 2 * 36 * 64) / (8 * 36 * 64)
+    assert summarise(archive)[0].hole_share == pytest.approx(exact)
+    shot.update(missing_px=None)
+    assert summarise(archive)[0].hole_share == pytest.approx(exact)
 
 
 def test_the_newest_version_is_shown_unless_another_is_named(archive):
@@ -158,6 +180,52 @@ def test_status_names_the_scale_in_work(archive, capsys):
     lines = capsys.readouterr().out.splitlines()
     (row,) = (" ".join(line.split()) for line in lines if line.startswith("one"))
     assert row == "one 6 64×36 7.5 % v001 fitting 32×18 70/200 – 4 min 24 s"
+
+
+def test_shots_that_a_run_is_still_to_bring_in_are_waiting(archive, capsys):
+    add_version(add_shot(archive, "one"), "v001")
+    keep_run(archive, {"one": "v002", "two": "v001"})
+    assert main([archive.url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == ["no run is at work", "2 shots: 2 waiting"]
+
+
+def test_status_names_the_driver_and_its_pace(archive, capsys):
+    add_version(add_shot(archive, "one"), finished=now_less(60))
+    add_version(add_shot(archive, "half"), status="fitting", steps_per_s=2.5, quality=None)
+    with held(archive):
+        keep_run(archive, {})
+        assert main([archive.url]) == 0
+    run, pace_of_it, _ = capsys.readouterr().out.splitlines()[-3:]
+    assert f"(process {os.getpid()})" in run
+    assert "2.5 steps/s · about 0 s left (2 min 12 s a shot, the mean of 1 done; 1 at work)" in (
+        pace_of_it
+    )
+
+
+def test_a_run_that_cannot_be_read_is_as_none(archive):
+    archive.files.write("run.json", b'{"begun": 3')
+    assert read_run(archive) == Run()
+    archive.files.write("run.json", b'["x"]')
+    assert read_run(archive) == Run()
+
+
+def test_what_is_known_is_not_read_again(archive):
+    add_version(add_shot(archive, "one"))
+    kept = Summary("one", "done", message="as it was")
+    add_shot(archive, "two")
+    assert summarise(archive, known={"one": kept}) == [kept, *summarise(archive, ["two"])]
+
+
+def test_a_finished_result_says_when(tmp_path):
+    fresh = job_fakes.write_shot(
+        tmp_path / "one", job_fakes.pixels(3, 24, 32, 3), np.zeros((3, 24, 32), bool)
+    )
+    job_fakes.run(tmp_path / "a", job_fakes.quick(), fresh)
+    (summary,) = summarise(Archive.open(str(tmp_path / "a")))
+    age = datetime.now(UTC) - datetime.fromisoformat(summary.finished)
+    assert summary.state == "copied"
+    assert timedelta(seconds=-1) <= age < timedelta(minutes=5)
 
 
 def test_json_holds_every_value_and_no_number_json_lacks(archive, capsys):

@@ -78,3 +78,31 @@ def test_an_error_that_is_no_users_mistake_passes_through():
         _ = 1 / 0
     with pytest.raises(ValueError, match="ours"), plain_errors("here"):
         raise ValueError("ours")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_of_many_that_make_a_file_one_succeeds(tmp_path, monkeypatch, links):
+    def no_link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "this file system knows no links")
+
+    if not links:
+        monkeypatch.setattr(urls.os, "link", no_link)
+    files, made = Files(str(tmp_path)), list[str]()
+
+    def make(who: str) -> None:
+        made.extend([who] if files.create("lease", who.encode()) else [])
+
+    threads = [threading.Thread(target=make, args=[str(i)]) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [files.read("lease").decode()] == made
+    assert [p.name for p in tmp_path.iterdir()] == ["lease"]
+
+
+def test_a_file_that_is_there_is_not_made_again_on_any_store(place):
+    files = Files(place)
+    assert files.create("lease", b"first")
+    assert not files.create("lease", b"second")
+    assert files.read("lease") == b"first"

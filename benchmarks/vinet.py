@@ -1,0 +1,184 @@
+"""VINet on a clip that it has never seen, beside what else there is, at equal time.
+
+    python -m benchmarks.vinet HELD_OUT CLIPS… [--donors CLIPS…] [--steps 6000]
+        [--shares 0.1 0.6 0.3] [--window 96] [--fits 300 600] [--keep WEIGHTS.pt]
+
+A clip is a folder with `frames/` and, where something is not to be learnt from, `masks/`. HELD_OUT
+is its own truth under the rectangle and under the masks of each donor (see `benchmarks.fillings`).
+`--keep` keeps the weights, and begins with them where they are there; `--steps 0` only measures.
+Needs torch, accelerate, numpy and opencv only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.fillings import PEERS, Work, called, compared, known, read
+from inpaint.clip import Clip
+from inpaint.fill import fill as fill_by_fit
+from inpaint.internal import fit
+from inpaint.learning import begin, learn
+from inpaint.network import CAPACITIES, build
+from inpaint.precision import accelerator
+from inpaint.prior import Fills, blended, weigh
+from inpaint.recipes import RECIPES
+from inpaint.vinet import network as vinet
+from inpaint.vinet.fill import as_prior, fill
+from inpaint.vinet.lesson import Ahead, Lesson, LessonConfig, Scene, drawn, examined
+from inpaint.warmstart import pack, unpack
+from inpaint.windows import Window
+
+SIZE = 96, 160
+CAPACITY = "small"
+CPU = torch.device("cpu")
+
+Ways = Iterator[tuple[str, Callable[[], np.ndarray]]]
+"""What a way of filling is called, and what does it: gives frames `(T, H, W, 3)` uint8."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    network = _learnt(options)
+    for donor in (None, *options.donors):
+        frames, holes = read(Work(options.held_out, donor, SIZE, ""))
+        under = "the rectangle" if donor is None else f"the masks of {called(donor)}"
+        print(f"\n{called(options.held_out)} under {under}:\n")
+        print("| filled by | hole PSNR, dB | hole SSIM | hole warping error, 10⁻⁴ | seconds |")
+        print("|---|---|---|---|---|")
+        for name, make in _ways(options, network, frames, holes):
+            began = time.process_time()
+            made = make()
+            seconds = time.process_time() - began
+            told = compared(np.where(holes[..., None], made, frames), frames, holes)
+            figures = told["hole_psnr"], told["hole_ssim"], 1e4 * told["hole_warping"], seconds
+            print(f"| {name} | " + " | ".join(_short(x) for x in figures) + " |", flush=True)
+    return 0
+
+
+def _ways(
+    options: argparse.Namespace, network: vinet.VINet, frames: np.ndarray, holes: np.ndarray
+) -> Ways:
+    for name, peer in PEERS.items():
+        yield name, partial(peer, frames, holes)
+    clip, judge = known(frames, holes, options.seed)
+    chosen = accelerator("auto", CPU)
+
+    def alone(recurrent: bool) -> np.ndarray:
+        # It needs no validation hole.
+        shown = dataclasses.replace(clip, unknown=clip.hole)
+        return _stacked(fill(network, shown, chosen, recurrent=recurrent))
+
+    def fitted(steps: int, fills: Fills | None = None, *, blend: bool = True) -> np.ndarray:
+        fast = dataclasses.replace(RECIPES["fast"], steps=steps, batch=4, seed=options.seed)
+        own = build(CAPACITIES[CAPACITY], 3, options.seed)
+        state = begin(own, fast, CPU)
+        for _ in fit(own, clip, fast, state):
+            pass
+        prior = weigh(own, clip, judge, state.accelerator, fills) if blend else None
+        return _stacked(blended(fill_by_fit(own, clip, state.accelerator), prior))
+
+    yield "VINet, each frame by itself", partial(alone, recurrent=False)
+    yield "VINet", partial(alone, recurrent=True)
+    for steps in options.fits:
+        told = f"internal, {steps} steps"
+        yield told, partial(fitted, steps, blend=False)
+        yield f"{told}, prior: flow", partial(fitted, steps)
+        yield f"{told}, prior: VINet", partial(fitted, steps, as_prior(network, chosen))
+
+
+def _stacked(filled: Iterator[tuple[int, Tensor]]) -> np.ndarray:
+    pictures = torch.stack([picture for _, picture in filled])
+    return pictures.mul(255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _learnt(options: argparse.Namespace) -> vinet.VINet:
+    """Learn from the clips; go on from the weights that were kept."""
+    network = vinet.build(vinet.CAPACITIES[CAPACITY], 3, options.seed)
+    if options.keep is not None and options.keep.exists():
+        network.load_state_dict(unpack(options.keep.read_bytes())[0])
+    if options.steps:
+        _learn(options, network)
+        if options.keep is not None:
+            names = {"clips": [called(folder) for folder in options.clips]}
+            options.keep.write_bytes(pack(network.state_dict(), names))
+    return network
+
+
+def _learn(options: argparse.Namespace, network: vinet.VINet) -> None:
+    config = LessonConfig(
+        options.steps,
+        batch=2,
+        learning_rate=1e-3,
+        shares=options.shares,
+        window_px=options.window,
+        report_every=20,
+        validate_every=100,
+        seed=options.seed,
+        precision="off",  # see the decision on bf16 gradients
+    )
+    scenes, held = [_scene(folder) for folder in options.clips], [_scene(options.held_out)]
+    samples = Ahead(lambda step: drawn(scenes, config, step, range(config.batch)), config.steps)
+    lesson = Lesson(network, samples, config, examined(held, config))
+    state = begin(network, config, CPU)
+    reports = learn(
+        config,
+        state,
+        lambda rate: state.descend(lesson.loss(state), rate),
+        lambda: lesson.judge(state),
+        config.validate_every,
+    )
+    for stand in reports:
+        if stand.entry:
+            score = stand.validation_psnr
+            told = "" if score is None else f", on {called(options.held_out)} {score:.2f} dB"
+            print(f"step {stand.step}: loss {stand.loss:.4f}{told}", file=sys.stderr)
+    samples.close()
+
+
+def _scene(folder: str) -> Scene:
+    """A clip in memory, its own masks unknown."""
+    masks = Path(folder, "masks").exists()
+    frames, holes = read(Work(folder, folder if masks else None, SIZE, ""))
+    hole = torch.from_numpy(holes if masks else np.zeros_like(holes))[:, None]
+    clip = Clip(torch.from_numpy(frames).permute(0, 3, 1, 2), hole, hole)
+
+    def cut(times: range, window: Window) -> Clip:
+        region = (slice(times.start, times.stop), slice(None), *window.slices)
+        return Clip(clip.frames[region], hole[region], hole[region])
+
+    return Scene(len(clip), SIZE, cut)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m benchmarks.vinet", description=__doc__)
+    parser.add_argument("held_out", help="the clip that is filled")
+    parser.add_argument("clips", nargs="+", help="those learnt from first")
+    parser.add_argument("--donors", nargs="*", default=[], help="clips whose masks are filled")
+    parser.add_argument("--steps", type=int, default=6000, help="of learning from them")
+    parser.add_argument("--shares", nargs=3, type=float, default=[0.1, 0.6, 0.3], help="of stages")
+    parser.add_argument("--window", type=int, default=SIZE[0], help="pixels, learnt from")
+    parser.add_argument("--fits", nargs="*", type=int, default=[300, 600], help="steps")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="the weights")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""A shot filled by a trained VINet: read frame by frame, judged on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from cluster.config import Config, fit_config
+from cluster.initial import found, start
+from cluster.plan import Job
+from cluster.quality import telea_at
+from inpaint.clip import Clip, joined, picture, touched
+from inpaint.holes import validation_hole
+from inpaint.internal import Exam, judged_frames
+from inpaint.metrics import average, psnr
+from inpaint.precision import accelerator as accelerate
+from inpaint.prior import Fills
+from inpaint.tone import Tone
+from inpaint.vinet.fill import as_prior, fill
+from inpaint.vinet.network import CAPACITIES, build
+from inpaint.windows import Window
+from storage import Version
+
+
+class Trained:
+    """The job's network, and a shot's frames at the working size.
+
+    Attributes:
+        doubt: what a person should know of the network; None where there is nothing.
+    """
+
+    def __init__(self, job: Job, version: Version, tone: Tone, device: torch.device) -> None:
+        config = job.config
+        assert job.scale is not None
+        assert config.capacity != "auto"
+        channels = version.shot.frames.shape[-1]
+        self._network = build(CAPACITIES[config.capacity], channels, config.seed)
+        self.doubt = start(self._network, job)
+        self._network.to(device)
+        self._accelerator = accelerate(config.precision, device)
+        self._reel = Reel(version, tone, job.scale.size, config.validation_share, config.seed)
+        self._exam, self._scores = self._reel.exam(), list[Tensor]()
+
+    def fill(self, start: int) -> Iterator[tuple[int, Tensor]]:
+        """Yield each frame from `start` on, `(C, h, w)` in 0 to 1.
+
+        All before it are gone through again: each depends on them, and the estimate on all.
+        """
+        for t, made in fill(self._network, self._reel, self._accelerator):
+            if self._exam is not None and t in self._reel.judged:
+                self._judge(self._exam, self._reel.judged.index(t), made.cpu())
+            if t >= start:
+                yield t, made
+
+    def estimate(self) -> dict[str, float | None]:
+        """Return the mean PSNR (dB) at the validation hole, and Telea's; after the last frame."""
+        own = average(torch.cat(self._scores)).value if self._scores else None
+        return {"validation_psnr": own, "validation_peer_psnr": telea_at(self._exam)}
+
+    def _judge(self, exam: Exam, place: int, made: Tensor) -> None:
+        index = slice(place, place + 1)
+        truth = (exam.clip.pictures(index) + 1) / 2
+        self._scores.append(psnr(made[None], truth, exam.where[index]))
+
+
+def vinet_prior(config: Config, channels: int, shot: str, accelerator: Accelerator) -> Fills | None:
+    """Return what a fit's result is blended with, None where it is not VINet's fill."""
+    if fit_config(config).prior != "vinet":
+        return None
+    given = found(config, "vinet", channels, shot)
+    network = build(CAPACITIES[given.description["capacity"]], channels, config.seed)
+    network.load_state_dict(given.weights)
+    return as_prior(network.to(accelerator.device), accelerator)
+
+
+class Reel:
+    """A shot's frames at the working size, read as they are asked for.
+
+    The validation hole is hidden as it is from a fit; of the shot only its holes are held.
+
+    Attributes:
+        judged: the frames whose validation hole is measured.
+    """
+
+    def __init__(
+        self, version: Version, tone: Tone, size: tuple[int, int], share: float, seed: int
+    ) -> None:
+        self._shot, self._hole, self._tone, self.size = version.shot, version.hole, tone, size
+        small = [touched(np.asarray(self._hole[t]), size) for t in range(len(self))]
+        self._judge = validation_hole(torch.from_numpy(np.stack(small))[:, None], share, seed)
+        self.judged: list[int] = judged_frames(self._judge).tolist()
+
+    def __len__(self) -> int:
+        return len(self._shot)
+
+    def missing(self, t: int) -> np.ndarray:
+        return touched(np.asarray(self._hole[t]), self.size)
+
+    def window(self, t: int, window: Window) -> Clip:
+        return self._picture(t).hiding(self._judge[t : t + 1]).window(0, window)
+
+    def exam(self) -> Exam | None:
+        """Return the frames that are judged; None where there are none."""
+        if not self.judged:
+            return None
+        clip = joined([self._picture(t) for t in self.judged])
+        judge = self._judge[self.judged]
+        return Exam(clip.hiding(judge), judge & ~clip.unknown)
+
+    def _picture(self, t: int) -> Clip:
+        pixels, hole = np.asarray(self._shot.frames[t]), np.asarray(self._hole[t])
+        return picture(pixels, hole, self.size, self._tone)
