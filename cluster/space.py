@@ -196,6 +196,8 @@ def _check_searchable(key: str, base: Config) -> None:
         raise _fault(key, f"cannot be searched; these can: {', '.join(SEARCHABLE)}")
     if key == "capacity" and (base.size is None or base.capacity == "auto"):
         raise _fault(key, "needs base.capacity, to begin with, and base.size, one for all")
+    if key == "capacity" and base.init is not None:
+        raise _fault(key, "cannot be searched with base.init, which is of one capacity")
 
 
 def _check_ends(found: Dimension) -> None:

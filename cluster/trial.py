@@ -15,6 +15,7 @@ import torch
 from cluster.budget import step_flops, steps_for
 from cluster.config import Config, fit_config
 from cluster.footage import pairs, whole
+from cluster.initial import found
 from cluster.prepare import planned_scales
 from cluster.quality import telea_at
 from cluster.room import Need
@@ -118,6 +119,8 @@ def _fitted(
     schedule, tflop = _within(task, config, channels, size, device)
     one = begun or Fit(schedule.steps, tflop, telea)
     network = build(CAPACITIES[config.capacity], channels, config.seed)
+    if config.init is not None:
+        network.load_state_dict(found(config, "init", channels, shot.name).weights)
     state = begin(network, schedule, device)
     if saved:
         checkpoint.restore(saved, network, state)

@@ -18,6 +18,7 @@ from report_fakes import add_shot
 
 from cluster.budget import step_flops, steps_for
 from cluster.config import Config, load_config
+from cluster.initial import with_init
 from cluster.outcome import Outcome, Trial, markdown, recommended
 from cluster.room import Need
 from cluster.space import SweepConfig, base_of, load_sweep, space_of
@@ -25,7 +26,9 @@ from cluster.stop import Stop
 from cluster.sweep import main
 from cluster.sweep_page import page
 from cluster.trial import Fit, Task, attempt
+from inpaint.network import CAPACITIES, build
 from inpaint.recipes import RECIPES
+from inpaint.warmstart import pack
 from storage import Archive
 
 CPU = torch.device("cpu")
@@ -93,6 +96,15 @@ def test_a_trial_goes_on_from_its_checkpoint_to_the_same_figures(archive):
         fits, saved = whole[pause]
         resumed = list(attempt(task, {}, CPU, fits, saved))
         assert [fits for fits, _ in resumed] == [fits for fits, _ in whole[pause + 1 :]]
+
+
+def test_a_trial_begins_with_the_weights_that_the_base_names(archive, tmp_path):
+    file = tmp_path / "warm.pt"
+    said = {"capacity": "small", "channels": 3, "seed": 0, "validation_share": 0.05, "shots": {}}
+    file.write_bytes(pack(build(CAPACITIES["small"], 3, 7).state_dict(), said))
+    warm = with_init(asked(f"base.init={file}")[1])
+    ends = [[*attempt(task_of(archive, b), {}, CPU, [], b"")][-1][0] for b in (asked()[1], warm)]
+    assert [one.psnr for one in ends[0]] != [one.psnr for one in ends[1]]
 
 
 def tried(number: int, rate: float, *figures: float, state: str = "done") -> Trial:
