@@ -31,7 +31,7 @@ from cluster.charts import Chart, area_chart, loss_chart, validation_chart
 from cluster.lineage import Lineage, lineage
 from cluster.pages import inside, template
 from cluster.previews import Previews, previews
-from cluster.status import decibels, duration, percent
+from cluster.seen import decibels, duration, percent
 from cluster.summary import RUNNING, Summary, summarise, worst_first
 from storage import Archive, InputError, Version
 from storage.mask_versions import MaskVersion

@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from cluster.status import Seen, look, table, told
+from cluster.seen import Seen, look, table, told
 from cluster.summary import RUNNING, Summary
 from storage import Archive
 

@@ -10,7 +10,8 @@ from report_fakes import QUALITY, add_masks, add_scales, add_shot, add_version, 
 
 from cluster.last_run import Run, keep_run, read_run
 from cluster.lease import held
-from cluster.status import decibels, duration, main, percent
+from cluster.seen import decibels, duration, percent
+from cluster.status import main
 from cluster.summary import Quality, Summary, summarise, worst_first
 from storage import Archive
 from storage.blocks import Block, finish_shot, write_block
