@@ -190,6 +190,35 @@ def test_an_actor_goes_from_job_to_job_and_does_none_after_one_that_failed(clust
     assert process["one"] == process["two"] == process["bad"] != process["four"]
 
 
+def _on_a_small_device() -> Work:
+    """The real work, on a device that holds one sample at a time."""
+
+    def work(job: Job, device: str, stop: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        import torch
+
+        from cluster import jobs
+
+        if job.kind == "inpaint" and job.config.fit.batch != 1:
+            raise torch.OutOfMemoryError("the device is full")
+        yield from jobs.run(job, device, stop)
+
+    return work
+
+
+def test_out_of_memory_a_shot_is_finished_with_half_the_batch(
+    cluster: None, tmp_path: Path
+) -> None:
+    shot = _paint(tmp_path / "shot")
+    agenda = _agenda([shot], tmp_path / "archive", _config())
+    told = [note.event for note in on_ray.run_on_ray(agenda, _never, _on_a_small_device())]
+    (failed,) = (event for event in told if event["kind"] == "failed")
+    assert failed["again"]
+    assert "out of memory" in failed["reason"]
+    assert "now with a batch of 1" in failed["reason"]
+    version = _version(tmp_path / "archive", "shot")
+    assert (version.attrs["status"], version.attrs["batch"]) == ("done", 1)
+
+
 def test_a_job_that_no_machine_is_large_enough_for_waits_and_says_so(cluster: None) -> None:
     lost, other = replace(job("lost"), need=Need(cpus=64)), job("other")
     notes: list[Note] = []
