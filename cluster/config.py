@@ -6,7 +6,6 @@ Reading is strict, see `cluster.strict`.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from cluster.strict import (
     Name,
     Options,
     Range,
+    Size,
     Text,
     fields_of,
     key_and_text,
@@ -208,7 +208,7 @@ class Config(Options):
     method: Literal["internal", "vinet", "telea", "flow"] = "internal"
     recipe: Literal["fast", "paper"] = "fast"
     capacity: Literal["auto", "small", "base", "large"] = "auto"
-    size: Text | None = None
+    size: Size | None = None
     init: Text | None = None
     init_sha256: Text | None = None
     vinet: Text | None = None
@@ -226,13 +226,6 @@ class Config(Options):
     in_flight: int | None = Field(None, ge=1)
     max_attempts: int = Field(3, ge=1, le=100)
     checkpoint_every_s: float = Field(60, gt=0)
-
-    @field_validator("size")
-    @classmethod
-    def _size(cls, value: str | None) -> str | None:
-        if value is not None:
-            working_area(value)
-        return value
 
     @model_validator(mode="after")
     def _one_or_many(self) -> Config:
@@ -283,19 +276,14 @@ def propagate_config(config: Config) -> PropagateConfig:
     return dataclasses.replace(recipe, **changed, seed=config.seed, precision=config.precision)
 
 
-def working_area(text: str) -> tuple[int, int]:
-    """Read a size `WxH`; return height and width."""
-    found = re.fullmatch(r"(\d+)x(\d+)", text.strip())
-    if found is None or not (16 <= int(found[1]) <= 16384 and 16 <= int(found[2]) <= 16384):
-        raise ValueError("expected WIDTHxHEIGHT in pixels, each 16 to 16384, such as 432x240")
-    return int(found[2]), int(found[1])
+TEXTS = (str, *(kind | None for kind in (Text, Name, Range, Size)))
 
 
 def _value(key: str, text: str, word: str) -> Any:
     """Read a word's value as YAML; where the key means text, take it as it was typed."""
     *groups, last = key.split(".")
     field = fields_of(groups, Config).get(last)
-    plain = field is not None and field.annotation in (str, Text | None, Name | None, Range | None)
+    plain = field is not None and field.annotation in TEXTS
     if plain and text not in ("", "~", "null") and text[:1] not in "'\"":
         return text
     return read_yaml(text, word)

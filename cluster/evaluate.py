@@ -23,7 +23,7 @@ from cluster import __version__
 from cluster.agenda import Agenda
 from cluster.backlog import absolute, output
 from cluster.comparison import page
-from cluster.config import Config, working_area
+from cluster.config import Config
 from cluster.jobs import cores
 from cluster.lease import held
 from cluster.measure import read_measures
@@ -34,7 +34,7 @@ from cluster.protocols import Trial, Trials, find_sequences, lay_out
 from cluster.room import Need
 from cluster.rows import EvaluateConfig, in_row, load_evaluation, rows_of
 from cluster.running import exit_status, fitted_to, follow, runner
-from cluster.strict import ConfigError
+from cluster.strict import ConfigError, working_area
 from cluster.table import Cell, Evaluation
 from cluster.tabulated import as_json, markdown
 from storage import Archive, InputError

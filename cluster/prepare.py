@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from cluster.backlog import ShotSpec
-from cluster.config import Config, working_area
+from cluster.config import Config
 from cluster.failures import classify
 from cluster.jobs import open_shot
 from cluster.plan import Intent, Job, fitted_part, name_for, need_of, propagated_part
 from cluster.room import Need, described
-from cluster.strict import ConfigError
+from cluster.strict import ConfigError, working_area
 from inpaint.clip import working_size
 from inpaint.network import CAPACITIES
 from inpaint.progressive import Scale, scales

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from cluster.config import Config, working_area
+from cluster.config import Config
 from cluster.protocols import Protocol
 from cluster.strict import (
     ConfigError,
     Options,
+    Size,
     Text,
-    key_and_text,
-    read_file,
-    read_yaml,
+    merged,
+    read_values,
     under,
     validated,
 )
@@ -42,17 +42,11 @@ class EvaluateConfig(Options):
     sequences: list[Text] | None = Field(None, min_length=1)
     protocols: list[Protocol] = Field(["fixed", "shuffle"], min_length=1)
     frames: int | None = Field(None, ge=2)
-    size: Text = "432x240"
+    size: Size = "432x240"
     seed: int = Field(0, ge=0, lt=2**63)
     runner: Literal["ray", "serial"] = "ray"
     base: dict[str, Any] = Field(default_factory=dict)
     rows: dict[Text, dict[str, Any]] = Field(default_factory=dict)
-
-    @field_validator("size")
-    @classmethod
-    def _size(cls, value: str) -> str:
-        working_area(value)
-        return value
 
 
 def load_evaluation(path: str | None, words: Sequence[str] = ()) -> EvaluateConfig:
@@ -61,11 +55,7 @@ def load_evaluation(path: str | None, words: Sequence[str] = ()) -> EvaluateConf
     Raises:
         ConfigError: every fault, one a line.
     """
-    values = {} if path is None else read_file(path)
-    for word in words:
-        key, text = key_and_text(word, "base.fit.steps=500")
-        values = merged(values, nested(key.split("."), read_yaml(text, word)))
-    return validated(EvaluateConfig, values)
+    return validated(EvaluateConfig, read_values(path, words, "base.fit.steps=500"))
 
 
 def rows_of(config: EvaluateConfig) -> dict[str, Config]:
@@ -82,23 +72,6 @@ def rows_of(config: EvaluateConfig) -> dict[str, Config]:
     if taken := peers.keys() & rows.keys():
         raise ConfigError(f"rows.{taken.pop()}: is the name of a peer; choose another")
     return {name: _row(config, name, values) for name, values in peers.items()} | rows
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of both; where both have a mapping, merged in turn; else the second's."""
-    result = dict(base)
-    for key, value in over.items():
-        inner = result.get(key)
-        if isinstance(inner, dict) and isinstance(value, dict):
-            value = merged(inner, value)
-        result[key] = value
-    return result
-
-
-def nested(path: Sequence[str], value: Any) -> dict[str, Any]:
-    """`a.b.c` as nested dictionaries."""
-    first, *rest = path
-    return {first: nested(rest, value) if rest else value}
 
 
 def in_row(name: str) -> AbstractContextManager[None]:

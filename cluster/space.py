@@ -10,15 +10,15 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from cluster.config import Config, FitOptions, WarpOptions, fit_config
-from cluster.rows import SET_HERE, merged, nested
+from cluster.rows import SET_HERE
 from cluster.strict import (
     ConfigError,
     Name,
     Options,
     Text,
-    key_and_text,
-    read_file,
-    read_yaml,
+    merged,
+    nested,
+    read_values,
     under,
     validated,
 )
@@ -90,11 +90,7 @@ def load_sweep(path: str | None, words: Sequence[str] = ()) -> SweepConfig:
     Raises:
         ConfigError: every fault, one a line.
     """
-    values = {} if path is None else read_file(path)
-    for word in words:
-        key, text = key_and_text(word, "trials=8")
-        values = merged(values, nested(key.split("."), read_yaml(text, word)))
-    return validated(SweepConfig, values)
+    return validated(SweepConfig, read_values(path, words, "trials=8"))
 
 
 def base_of(sweep: SweepConfig) -> Config:

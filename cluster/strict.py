@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -80,6 +80,40 @@ def read_file(path: str) -> dict[str, Any]:
     return values
 
 
+def read_values(path: str | None, words: Sequence[str], example: str) -> dict[str, Any]:
+    """Read a configuration file, then let words `a.b=value` replace its values, read as YAML.
+
+    Args:
+        path: a file as `read_file` takes it; None starts from nothing.
+        example: of a word, for the message.
+
+    Raises:
+        ConfigError: one of them cannot be read.
+    """
+    values = {} if path is None else read_file(path)
+    for word in words:
+        key, text = key_and_text(word, example)
+        values = merged(values, nested(key.split("."), read_yaml(text, word)))
+    return values
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of both; where both have a mapping, merged in turn; else the second's."""
+    result = dict(base)
+    for key, value in over.items():
+        inner = result.get(key)
+        if isinstance(inner, dict) and isinstance(value, dict):
+            value = merged(inner, value)
+        result[key] = value
+    return result
+
+
+def nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+    """`a.b.c` as nested dictionaries."""
+    first, *rest = path
+    return {first: nested(rest, value) if rest else value}
+
+
 def read_yaml(text: str, where: str) -> Any:
     """Read YAML with the numbers of YAML 1.2; `2e-4` is one, `no` and `10:30` are text.
 
@@ -116,6 +150,14 @@ def frame_range(text: str) -> tuple[int, int]:
     return first, last
 
 
+def working_area(text: str) -> tuple[int, int]:
+    """Read a size `WxH`; return height and width."""
+    found = re.fullmatch(r"(\d+)x(\d+)", text.strip())
+    if found is None or not (16 <= int(found[1]) <= 16384 and 16 <= int(found[2]) <= 16384):
+        raise ValueError("expected WIDTHxHEIGHT in pixels, each 16 to 16384, such as 432x240")
+    return int(found[2]), int(found[1])
+
+
 def _as_text(value: Any) -> Any:
     """YAML reads `60` as a number where a name may be meant; of `1.10` it would keep `1.1`."""
     if value == "":
@@ -135,8 +177,14 @@ def _as_range(value: str) -> str:
     return value
 
 
+def _as_size(value: str) -> str:
+    working_area(value)
+    return value
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
 Range = Annotated[Text, AfterValidator(_as_range)]
+Size = Annotated[Text, AfterValidator(_as_size)]
 Name = Annotated[Text, AfterValidator(_as_name)]
 
 

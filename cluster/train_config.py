@@ -7,9 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from cluster.config import Cpus, working_area
-from cluster.rows import merged
-from cluster.strict import Options, Text, key_and_text, read_file, read_yaml, validated
+from cluster.config import Cpus
+from cluster.strict import Options, Size, Text, read_values, validated
 from inpaint.vinet.lesson import LessonConfig
 from inpaint.warmstart import WarmstartConfig
 
@@ -76,7 +75,7 @@ class Training(Options):
     shots: list[Text] | None = Field(None, min_length=1)
     out: Text | None = None
     capacity: Literal["auto", "small", "base", "large"] = "auto"
-    size: Text | None = None
+    size: Size | None = None
     fit: TrainFit | VINetFit
     seed: int = Field(0, ge=0, lt=2**63)
     precision: Literal["auto", "off", "bf16", "fp16"] = "auto"
@@ -84,13 +83,6 @@ class Training(Options):
     resources: WorkerOptions = WorkerOptions()
     checkpoint_every: int = Field(500, ge=1)
     max_failures: int = Field(8, ge=0)
-
-    @field_validator("size")
-    @classmethod
-    def _size(cls, value: str | None) -> str | None:
-        if value is not None:
-            working_area(value)
-        return value
 
     @model_validator(mode="after")
     def _in_step(self) -> Self:
@@ -127,14 +119,7 @@ def load_training(path: str | None, words: Sequence[str] = ()) -> TrainConfig | 
     Raises:
         ConfigError: every fault, one a line.
     """
-    values = {} if path is None else read_file(path)
-    for word in words:
-        key, text = key_and_text(word, "fit.steps=500")
-        *groups, last = key.split(".")
-        value = {last: read_yaml(text, word)}
-        for group in reversed(groups):
-            value = {group: value}
-        values = merged(values, value)
+    values = read_values(path, words, "fit.steps=500")
     if values.get("method") == "vinet":
         return validated(VINetTraining, values)
     return validated(TrainConfig, values)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster.config import Config, fit_config, load_config, working_area
-from cluster.strict import ConfigError, frame_range
+from cluster.config import Config, fit_config, load_config
+from cluster.strict import ConfigError, frame_range, working_area
 from inpaint.recipes import RECIPES
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -11,8 +11,8 @@ import yaml
 from evaluation_fakes import TINY, davis
 
 from cluster.evaluate import main
-from cluster.rows import EvaluateConfig, load_evaluation, merged, rows_of
-from cluster.strict import CONFIGS, ConfigError
+from cluster.rows import EvaluateConfig, load_evaluation, rows_of
+from cluster.strict import CONFIGS, ConfigError, merged
 from storage import Archive
 
 COUNTS = {"a": 3, "b": 4}
