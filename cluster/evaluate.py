@@ -33,7 +33,7 @@ from cluster.progress import Display, display
 from cluster.protocols import Trial, Trials, find_sequences, lay_out
 from cluster.room import Need
 from cluster.rows import EvaluateConfig, in_row, load_evaluation, rows_of
-from cluster.running import exit_status, fitted_to, follow, runner
+from cluster.running import configured, fitted_to, follow, runner
 from cluster.strict import ConfigError, working_area
 from cluster.table import Cell, Evaluation
 from cluster.tabulated import as_json, markdown
@@ -42,12 +42,7 @@ from storage.urls import Files, plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if words else 2
-    path = words.pop(0) if "=" not in words[0] else None
-    return exit_status(lambda: evaluate(load_evaluation(path, words)))
+    return configured(argv, __doc__, lambda *asked: evaluate(load_evaluation(*asked)))
 
 
 def evaluate(config: EvaluateConfig) -> int:

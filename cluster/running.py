@@ -25,6 +25,23 @@ from cluster.strict import ConfigError
 from storage import InputError
 
 
+def configured(
+    argv: Sequence[str] | None, usage: str | None, run: Callable[[str | None, list[str]], int]
+) -> int:
+    """Run a main job that is told `[CONFIG] [key=value …]`; without a word, say how it is used.
+
+    Args:
+        argv: the words; None for those of the command line.
+        run: takes the configuration file, None where none is named, and the words.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(usage)
+        return 0 if words else 2
+    path = words.pop(0) if "=" not in words[0] else None
+    return exit_status(lambda: run(path, words))
+
+
 def exit_status(run: Callable[[], int]) -> int:
     """Run a main job; where nothing could be begun, say why, a line each, and return 2."""
     try:

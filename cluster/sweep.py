@@ -3,7 +3,8 @@
 space → trials on Ray Tune → table, page, best.yaml. Every trial fits the same shots of the archive
 with the same compute, and is judged at their validation holes; the first is the default. Started
 again after any end, it does what is left. Exit status: 0 all tried, 1 some trials failed (named),
-2 bad configuration or input, 130 or 143 stopped by Ctrl-C or SIGTERM.
+2 bad configuration or input, 75 the cluster's head is gone, 130 or 143 stopped by Ctrl-C or
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from cluster.backlog import output
 from cluster.config import Config
 from cluster.outcome import Outcome, markdown, recommended
 from cluster.prepare import make_folder
-from cluster.running import exit_status, fitted_to, runner
+from cluster.running import configured, fitted_to, runner
 from cluster.space import Dimension, SweepConfig, base_of, load_sweep, space_of
 from cluster.sweep_page import page
 from cluster.trial import Task
@@ -30,12 +31,7 @@ from storage.urls import Files
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if words else 2
-    path = words.pop(0) if "=" not in words[0] else None
-    return exit_status(lambda: sweep(load_sweep(path, words)))
+    return configured(argv, __doc__, lambda *asked: sweep(load_sweep(*asked)))
 
 
 def sweep(config: SweepConfig) -> int:

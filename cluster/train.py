@@ -3,15 +3,15 @@
 archive → shots that can be learnt from → workers that share every step (Ray Train) → weights, with
 which `cluster.launch` begins its fits, or with VINet's fills (`init=…`). Started again after any
 end, with any number of workers, it goes on from the last checkpoint. Exit status: 0 trained, 1
-failed (the reason is said), 2 bad configuration or input, 130 or 143 stopped by Ctrl-C or SIGTERM.
+failed (the reason is said), 2 bad configuration or input, 75 the cluster's head is gone, 130 or 143
+stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cluster import __version__
@@ -19,8 +19,7 @@ from cluster.failures import classify
 from cluster.initial import Start
 from cluster.order import Crew, Order, fitted, survey
 from cluster.progress import LINE_EVERY_S
-from cluster.running import exit_status
-from cluster.stop import Stop
+from cluster.running import configured, runner
 from cluster.strict import ConfigError
 from cluster.train_config import Training, load_training
 from inpaint.checkpoint import read
@@ -30,12 +29,7 @@ from storage.urls import exists
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0 if words else 2
-    path = words.pop(0) if "=" not in words[0] else None
-    return exit_status(lambda: train(load_training(path, words)))
+    return configured(argv, __doc__, lambda *asked: train(load_training(*asked)))
 
 
 def train(config: Training) -> int:
@@ -47,11 +41,11 @@ def train(config: Training) -> int:
     order, left_out = survey(config)
     for name, why in left_out.items():
         print(f"{name}: left out: {why}")
-    stop = Stop()
     try:
-        # The signals after Ray's start, which puts its own handlers in.
-        with _ray() as (on_ray, on_train), stop.caught():
-            order, crew = fitted(order, on_ray.machines())
+        with runner("ray") as (_, machines, stop):
+            from cluster import on_train
+
+            order, crew = fitted(order, machines)
             if _is_trained(order):
                 print(f"{order.out}: trained already, from the same shots and configuration")
                 return 0
@@ -68,17 +62,6 @@ def train(config: Training) -> int:
         return 128 + stop.signal
     _write(order, content)
     return 0
-
-
-@contextlib.contextmanager
-def _ray() -> Iterator[Any]:
-    from cluster import on_ray, on_train
-
-    on_ray.connect()
-    try:
-        yield on_ray, on_train
-    finally:
-        on_ray.disconnect()
 
 
 def _is_trained(order: Order) -> bool:
