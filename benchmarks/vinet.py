@@ -131,7 +131,6 @@ def _learn(options: argparse.Namespace, network: vinet.VINet) -> None:
         report_every=20,
         validate_every=100,
         seed=options.seed,
-        precision="off",  # see the decision on bf16 gradients
     )
     scenes, held = [_scene(folder) for folder in options.clips], [_scene(options.held_out)]
     samples = Ahead(lambda step: drawn(scenes, config, step, range(config.batch)), config.steps)

@@ -127,23 +127,11 @@ def fitted(order: Order, machines: Sequence[Need]) -> tuple[Order, Crew]:
         )
     if config.precision == "fp16" and not gpus:
         raise ConfigError("precision = fp16: needs a GPU; use bf16 or off")
-    if isinstance(config, VINetTraining) and not gpus:
-        config = _on_cpus(config)
     most = places if gpus else 1
     workers = asked or max(n for n in range(1, most + 1) if batch % n == 0)
     if config.capacity == "auto":
         config = config.model_copy(update={"capacity": "base" if gpus else "small"})
     return replace(order, config=config), Crew(workers, each)
-
-
-def _on_cpus(config: VINetTraining) -> VINetTraining:
-    """Decide for float32: PyTorch's bf16 gradients write beside their memory there.
-
-    Those of dilated convolutions with 24 channels, which VINet has, in 2.13 (docs/decisions.md).
-    """
-    if config.precision == "bf16":
-        raise ConfigError("precision = bf16: VINet cannot be trained in it on a CPU; use off")
-    return config.model_copy(update={"precision": "off"})
 
 
 def _places(each: Need, machine: Need) -> int:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from inpaint.precision import Conv2d
+
 Activation = Literal["elu", "relu"]
 
 
@@ -33,7 +35,7 @@ class GatedConv(nn.Module):
     ) -> None:
         super().__init__()
         padding = dilation * (kernel - 1) // 2
-        self.conv = nn.Conv2d(inputs, channels, kernel, stride, padding, dilation)
+        self.conv = Conv2d(inputs, channels, kernel, stride, padding, dilation)
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Accelerate, set up for one fit."""
+"""Accelerate, set up for one fit, and a convolution whose gradients it can trust."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from torch import Tensor, nn
 
 Precision = Literal["auto", "off", "bf16", "fp16"]
 
@@ -35,3 +36,22 @@ def resolve(precision: Precision, device: torch.device) -> Precision:
         able = torch.cpu.get_capabilities()
         return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "off"
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution that stays out of bf16 where PyTorch's gradient is wrong there.
+
+    On CPUs, 2.13's gradient of the weights writes beside its memory where dilation is above 1 and
+    the inputs' channels are more than 16 and no multiple of 16 (see docs/decisions.md).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self._misled(x):
+            return super().forward(x)
+        reduced = torch.get_autocast_dtype("cpu")
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float()).to(reduced)
+
+    def _misled(self, x: Tensor) -> bool:
+        odd = max(self.dilation) > 1 and self.in_channels > 16 and self.in_channels % 16 != 0
+        return odd and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inpaint.precision import Conv2d
 from inpaint.vinet.correlation import REACH_PX, correlation
 from inpaint.vinet.layers import Gated
 from inpaint.vinet.warping import enlarged, warped
@@ -107,8 +108,8 @@ def _leaky(inputs: int, channels: int, dilation: int = 1) -> list[nn.Module]:
     return [_conv(inputs, channels, dilation), nn.LeakyReLU(0.1)]
 
 
-def _conv(inputs: int, channels: int, dilation: int = 1) -> nn.Conv2d:
-    conv = nn.Conv2d(inputs, channels, 3, padding=dilation, dilation=dilation)
+def _conv(inputs: int, channels: int, dilation: int = 1) -> Conv2d:
+    conv = Conv2d(inputs, channels, 3, padding=dilation, dilation=dilation)
     nn.init.xavier_uniform_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv

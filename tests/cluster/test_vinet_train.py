@@ -16,8 +16,7 @@ import torch.multiprocessing
 import yaml
 from job_fakes import moving_hole, pixels, quick, run, write_shot
 
-from cluster.order import Order, fitted, survey
-from cluster.room import Need
+from cluster.order import Order, survey
 from cluster.scenes import lesson_config, scenes, vinet
 from cluster.strict import CONFIGS, ConfigError
 from cluster.train_config import VINetFit, VINetTraining, load_training
@@ -132,15 +131,6 @@ def test_shots_that_are_held_out_or_too_short_are_not_learnt_from(archive: Path)
         order_of(archive, "held_out=[three]")
     with pytest.raises(InputError, match="no shot to learn from"):
         order_of(archive, "held_out=[one, two]")
-
-
-def test_without_a_gpu_it_learns_in_float32(archive: Path) -> None:
-    order, _ = fitted(order_of(archive, "precision=auto"), [Need(0, 2)])
-    assert order.config.precision == "off"
-    order, _ = fitted(order_of(archive, "precision=auto"), [Need(1, 2)])
-    assert order.config.precision == "auto"
-    with pytest.raises(ConfigError, match="bf16: VINet cannot be trained in it on a CPU"):
-        fitted(order_of(archive, "precision=bf16"), [Need(0, 2)])
 
 
 def test_vinet_yaml_holds_every_key_at_its_default() -> None:

@@ -1,4 +1,4 @@
-"""Accelerate, set up again and again in one process."""
+"""Accelerate, set up again and again in one process, and gradients in bf16."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 from inpaint_fakes import COARSE, CPU, clip, fitted
 
 from inpaint.learning import begin
 from inpaint.network import build
-from inpaint.precision import Precision, accelerator, resolve
+from inpaint.precision import Conv2d, Precision, accelerator, resolve
 from inpaint.recipes import FitConfig
 
 
@@ -65,3 +66,26 @@ def test_one_fit_leaves_no_trace_in_the_precision_of_the_next() -> None:
     ends = [fitted(clip(), FitConfig(steps=2, batch=2, precision=run))[0] for run in runs]
     assert ends[:2] == ends[2:]
     assert all(one != other for one, other in pairwise(ends))
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 16])
+@pytest.mark.parametrize("channels", [16, 24, 32, 36, 40])
+def test_a_convolutions_gradient_in_bf16_is_that_in_float32(channels: int, dilation: int) -> None:
+    torch.manual_seed(0)
+    conv = Conv2d(channels, 8, 3, padding=dilation, dilation=dilation)
+    conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(2, channels, 24, 32).to(memory_format=torch.channels_last)
+
+    def gradients(precision: Precision) -> torch.Tensor:
+        conv.zero_grad()
+        entered = x.clone().requires_grad_()
+        with accelerator(precision, CPU).autocast():
+            made = conv(entered)
+        assert made.dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+        made.square().sum().backward()
+        assert conv.weight.grad is not None
+        assert entered.grad is not None
+        return torch.cat([conv.weight.grad.flatten(), entered.grad.flatten()])
+
+    alike = F.cosine_similarity(gradients("off"), gradients("bf16"), dim=0)
+    assert float(alike) > 0.999
