@@ -49,10 +49,12 @@ class Muon(torch.optim.Adam):
             same = [weight for weight in weights if weight.grad is not None]
             if not same:
                 continue
-            ahead = self._ahead(same)
+            # Columns in the order of channels-last memory; to the result it is all one.
+            ahead = [move.movedim(1, 3) for move in self._ahead(same)]
             moves = orthogonal(torch.stack([move.reshape(rows, columns) for move in ahead]))
-            for weight, move in zip(same, moves, strict=True):
-                weight.add_(move.reshape(weight.shape), alpha=-rate * max(1, rows / columns) ** 0.5)
+            for weight, move, like in zip(same, moves, ahead, strict=True):
+                turned = move.reshape(like.shape).movedim(3, 1)
+                weight.add_(turned, alpha=-rate * max(1, rows / columns) ** 0.5)
                 weight.grad = None  # so that Adam passes it over
         super().step()
 
