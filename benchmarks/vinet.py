@@ -15,7 +15,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -158,8 +158,8 @@ def _scene(folder: str) -> Scene:
     hole = torch.from_numpy(holes if masks else np.zeros_like(holes))[:, None]
     clip = Clip(torch.from_numpy(frames).permute(0, 3, 1, 2), hole, hole)
 
-    def cut(times: range, window: Window) -> Clip:
-        region = (slice(times.start, times.stop), slice(None), *window.slices)
+    def cut(times: Sequence[int], window: Window) -> Clip:
+        region = (list(times), slice(None), *window.slices)
         return Clip(clip.frames[region], hole[region], hole[region])
 
     return Scene(len(clip), SIZE, cut)

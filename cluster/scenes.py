@@ -15,7 +15,7 @@ from cluster.footage import pairs
 from cluster.library import hole_of
 from cluster.order import Lot, Order
 from cluster.train_config import VINetTraining
-from inpaint.clip import Clip, joined, picture
+from inpaint.clip import Clip, load
 from inpaint.tone import tone_of
 from inpaint.vinet.lesson import Ahead, Lesson, LessonConfig, Scene, drawn, examined
 from inpaint.vinet.network import CAPACITIES, build
@@ -58,19 +58,12 @@ def _scene(archive: Archive, order: Order, lot: Lot) -> Scene:
     hole, factor = hole_of(shot, lot), -(-lot.height // order.scale(lot).height)
     tone = tone_of(shot.info.dtype, pairs(shot, hole))
 
-    def read(times: range, window: Window) -> Clip:
+    def read(times: Sequence[int], window: Window) -> Clip:
         rows, columns = (slice(part.start * factor, part.stop * factor) for part in window.slices)
-        size = window.height, window.width
-        return joined(
-            [
-                picture(
-                    np.asarray(shot.frames[t, rows, columns]),
-                    np.asarray(hole[t, rows, columns]),
-                    size,
-                    tone,
-                )
-                for t in times
-            ]
+        both = (
+            np.asarray(array.oindex[np.array(times), rows, columns])
+            for array in (shot.frames, hole)
         )
+        return load(zip(*both, strict=True), len(times), (window.height, window.width), tone)
 
     return Scene(lot.frames, (lot.height // factor, lot.width // factor), read)

@@ -23,8 +23,7 @@ from inpaint.clip import Clip
 from inpaint.learning import Schedule, State
 from inpaint.metrics import average, psnr
 from inpaint.vinet.holes import draw
-from inpaint.vinet.network import OFFSETS
-from inpaint.vinet.training import STAGES, Batch, TrainConfig, joined, losses, sample
+from inpaint.vinet.training import STAGES, Batch, TrainConfig, chosen, joined, losses, sample
 from inpaint.warmstart import canvas
 from inpaint.windows import Window
 
@@ -74,12 +73,12 @@ class Scene:
     Attributes:
         frames: how many, no fewer than a sample has.
         size: height and width.
-        read: gives a run of its frames, and of each the same window.
+        read: gives some of its frames, in rising order, and of each the same window.
     """
 
     frames: int
     size: tuple[int, int]
-    read: Callable[[range, Window], Clip]
+    read: Callable[[Sequence[int], Window], Clip]
 
 
 def drawn(scenes: Sequence[Scene], config: LessonConfig, step: int, slots: Sequence[int]) -> Batch:
@@ -170,15 +169,15 @@ def _drawn(
     random = torch.Generator().manual_seed(int(choice.integers(2**63)))
     scene = scenes[int(choice.integers(len(scenes)))]
     start = int(choice.integers(scene.frames - stage.frames + 1))
-    reach = max(OFFSETS)
-    times = range(max(0, start - reach), min(scene.frames, start + stage.frames + reach))
+    times, places = chosen(start, scene.frames, stage, random).unique(return_inverse=True)
     side = config.window_px
-    clip = canvas(scene.read(times, _window(scene.size, side, choice)), (side, side))
+    clip = canvas(scene.read(times.tolist(), _window(scene.size, side, choice)), (side, side))
     pictures, unknown = clip.pictures(slice(None)), clip.unknown
     if choice.random() < 0.5:
         pictures, unknown = pictures.flip(3), unknown.flip(3)
-    hole = draw(len(times), clip.size, stage.holes, random)
-    return sample(pictures, unknown, hole, start - times.start, stage, random)
+    span = times - times[0]
+    hole = draw(int(span[-1]) + 1, clip.size, stage.holes, random)[span]
+    return sample(pictures, unknown, hole, places)
 
 
 def _window(size: tuple[int, int], side_px: int, choice: np.random.Generator) -> Window:

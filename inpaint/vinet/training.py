@@ -1,6 +1,7 @@
 """VINet's training: what a step learns from, and what it costs. No data is read here.
 
-    batch = joined([sample(pictures, unknown, hole, start, config, random) for … in …])
+    places = chosen(start, len(pictures), config, random)
+    batch = joined([sample(pictures, unknown, hole, places) for … in …])
     terms = losses(network, batch, config, accelerator)
     state.descend(sum(terms.values()), rate)
 
@@ -85,28 +86,30 @@ class Batch:
         return Batch(*(getattr(self, part.name).to(device) for part in fields(self)))
 
 
-def sample(
-    pictures: Tensor,
-    unknown: Tensor,
-    hole: Tensor,
-    start: int,
-    config: TrainConfig,
-    random: torch.Generator,
-) -> Batch:
-    """Cut a batch of one sample out of a clip, mirrored at its ends, and estimate its true flows.
+def chosen(start: int, count: int, config: TrainConfig, random: torch.Generator) -> Tensor:
+    """Return which frames of a clip of `count` make a sample: `(N, 1 + K)`, int64.
+
+    A row holds the number of a frame to be filled, from `start` on, and those of its neighbours;
+    where only one is shown, it stands in for all.
+    """
+    own = range(start, start + config.frames)
+    places = torch.tensor([[t, *neighbours(t, count)] for t in own])
+    if config.supports == 1:
+        only = 1 + torch.randint(len(OFFSETS), (), generator=random, device=random.device).cpu()
+        places[:, 1:] = places[:, only, None]
+    return places
+
+
+def sample(pictures: Tensor, unknown: Tensor, hole: Tensor, places: Tensor) -> Batch:
+    """Cut a batch of one sample out of frames, and estimate its true flows.
 
     Args:
         pictures: `(T, C, H, W)` in [-1, 1], C up to 4.
         unknown: `(T, 1, H, W)` bool.
         hole: `(T, 1, H, W)` bool, as `holes.draw` makes it.
-        start: the first frame to be filled.
-        random: chooses the neighbour that stands in for all.
+        places: `(N, 1 + K)`, where each frame and its neighbours lie in them.
     """
-    near = torch.tensor([neighbours(t, len(pictures)) for t in range(start, start + config.frames)])
-    if config.supports == 1:
-        only = int(torch.randint(len(OFFSETS), (), generator=random, device=random.device))
-        near = near[:, [only]].expand(-1, len(OFFSETS))
-    own = slice(start, start + config.frames)
+    own, near = places[:, 0], places[:, 1:]
     truth = pictures[own].masked_fill(unknown[own], 0)
     parts = (
         truth,
@@ -114,8 +117,8 @@ def sample(
         hole[own] & ~unknown[own],
         pictures[near].masked_fill(unknown[near], 0),
         (hole | unknown)[near],
-        _true_flows(truth, [(n, n - 1) for n in range(1, config.frames)]),
-        _true_flows(truth, [(n, 0) for n in range(2, config.frames)]),
+        _true_flows(truth, [(n, n - 1) for n in range(1, len(own))]),
+        _true_flows(truth, [(n, 0) for n in range(2, len(own))]),
     )
     return Batch(*(part[None] for part in parts))
 

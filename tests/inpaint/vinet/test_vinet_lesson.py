@@ -31,8 +31,8 @@ def scene(frames: int = 20, height: int = 16, width: int = 24, value: int | None
         pictures = pictures.masked_fill(hole, value)
     clip = Clip(pictures, hole, hole)
 
-    def read(times: range, window: Window) -> Clip:
-        region = (slice(times.start, times.stop), slice(None), *window.slices)
+    def read(times: Sequence[int], window: Window) -> Clip:
+        region = (list(times), slice(None), *window.slices)
         return Clip(clip.frames[region], hole[region], hole[region])
 
     return Scene(frames, (height, width), read)

@@ -12,7 +12,7 @@ from vinet_fakes import texture, tiny
 from inpaint.learning import begin
 from inpaint.precision import accelerator
 from inpaint.vinet.holes import HoleRanges, draw
-from inpaint.vinet.training import STAGES, Batch, TrainConfig, joined, losses, sample
+from inpaint.vinet.training import STAGES, Batch, TrainConfig, chosen, joined, losses, sample
 
 CPU = torch.device("cpu")
 RECURRENT = replace(STAGES["recurrent"], frames=3)
@@ -26,7 +26,7 @@ def drawn(config: TrainConfig, start: int = 7, unknown: Tensor | None = None) ->
     clip, random = pictures(), torch.Generator().manual_seed(2)
     hole = draw(len(clip), (16, 24), HoleRanges(("box",)), random)
     unknown = torch.zeros_like(hole) if unknown is None else unknown
-    return sample(clip, unknown, hole, start, config, random)
+    return sample(clip, unknown, hole, chosen(start, len(clip), config, random))
 
 
 def cost(batch: Batch, config: TrainConfig) -> dict[str, float]:
@@ -83,7 +83,7 @@ def test_what_is_unknown_has_no_influence() -> None:
     costs = []
     for value in (0.0, 0.9, torch.nan):
         other = clip.masked_fill(unknown, value)
-        batch = sample(other, unknown, hole, 0, RECURRENT, random)
+        batch = sample(other, unknown, hole, chosen(0, len(other), RECURRENT, random))
         costs.append(cost(batch, RECURRENT))
     assert costs[0] == costs[1] == costs[2]
 
