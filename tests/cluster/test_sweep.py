@@ -182,7 +182,7 @@ def test_the_page_shows_every_trial_and_needs_no_network(outcome):
     text = page(outcome)
     found = Tags()
     found.feed(text)
-    assert found.sources == ["data:,"]
+    assert all(source.startswith("data:") for source in found.sources)
     lines = [title for title in found.titles if title.startswith("trial 1: 25.75 dB")]
     assert len(lines) == 3  # parallel coordinates and two shots
     assert "the loss is &lt;nan&gt; at step 3" in text
