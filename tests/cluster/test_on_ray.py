@@ -15,7 +15,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import ray
 from job_fakes import agenda_of, job
 
 from cluster import on_ray
@@ -29,20 +28,6 @@ from cluster.serial import run_serial
 from storage import Archive, InputError, Version
 
 SIZE = (24, 32)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    ray.init(
-        address="local",
-        num_cpus=2,
-        num_gpus=0,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-    )
-    yield
-    ray.shutdown()
 
 
 def _paint(folder: Path, frames: int = 4, seed: int = 0) -> ShotSpec:

@@ -7,7 +7,6 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -206,18 +205,6 @@ def test_what_cannot_be_tried_is_refused_in_a_line_before_ray_starts(archive, ca
     Archive.open(str(tmp_path / "empty"), "a")
     (line,) = refusal(capsys, f"archive={tmp_path / 'empty'}")
     assert line.endswith("no shot to try on; run a launch to bring some in")
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    from cluster import on_tune  # noqa: F401  (before Ray)
-
-    import ray  # isort: skip
-
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
-    ray.init(address="local", num_cpus=2, num_gpus=0, **quiet)
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-import ray
 import torch
 import yaml
 from job_fakes import moving_hole, pixels, quick, run, write_shot
@@ -163,22 +162,6 @@ def test_warmstart_yaml_holds_every_key_at_its_default() -> None:
 def test_a_checkpoint_falls_on_an_entry_of_the_curve() -> None:
     with pytest.raises(ConfigError, match=r"expected a multiple of fit\.report_every, 20"):
         load_training("warmstart", ["checkpoint_every=30"])
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.2"  # a checkpoint waits for the next one
-    ray.init(
-        address="local",
-        num_cpus=2,
-        num_gpus=0,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="error",
-    )
-    yield
-    ray.shutdown()
-    del os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"]
 
 
 def on_ray(order: Order, storage: Path, workers: int, until_step: int = 10**9) -> bytes | None:
