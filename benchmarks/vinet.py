@@ -1,12 +1,13 @@
-"""VINet on a clip that it has never seen, beside what else there is, at equal time.
+"""VINet on clips that it has never seen, beside what else there is, with the seconds of each.
 
-    python -m benchmarks.vinet HELD_OUT CLIPS… [--donors CLIPS…] [--steps 6000]
-        [--shares 0.1 0.6 0.3] [--window 96] [--fits 300 600] [--keep WEIGHTS.pt]
+    python -m benchmarks.vinet CLIPS… [--learn CLIPS…] [--keep WEIGHTS.pt] [--donors CLIPS…]
+        [--steps 6000] [--shares 0.1 0.6 0.3] [--window 96] [--fits 300 600]
 
-A clip is a folder with `frames/` and, where something is not to be learnt from, `masks/`. HELD_OUT
-is its own truth under the rectangle and under the masks of each donor (see `benchmarks.fillings`).
-`--keep` keeps the weights, and begins with them where they are there; `--steps 0` only measures.
-Needs torch, accelerate, numpy and opencv only.
+A clip is a folder with `frames/` and, where something is not to be learnt from, `masks/`. CLIPS are
+their own truth under the rectangle and under the masks of each donor but themselves (see
+`benchmarks.fillings`). `--learn` names those learnt from first, in this process, by the stages of
+`inpaint.vinet.lesson`; `--keep` keeps the weights, and begins with those of the file where it is
+there, which may be `cluster.train`'s. Needs torch, accelerate, numpy and opencv only.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -52,20 +54,28 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     network = _learnt(options)
-    for donor in (None, *options.donors):
-        frames, holes = read(Work(options.held_out, donor, SIZE, ""))
-        under = "the rectangle" if donor is None else f"the masks of {called(donor)}"
-        print(f"\n{called(options.held_out)} under {under}:\n")
-        print("| filled by | hole PSNR, dB | hole SSIM | hole warping error, 10⁻⁴ | seconds |")
-        print("|---|---|---|---|---|")
-        for name, make in _ways(options, network, frames, holes):
-            began = time.process_time()
-            made = make()
-            seconds = time.process_time() - began
-            told = compared(np.where(holes[..., None], made, frames), frames, holes)
-            figures = told["hole_psnr"], told["hole_ssim"], 1e4 * told["hole_warping"], seconds
-            print(f"| {name} | " + " | ".join(_short(x) for x in figures) + " |", flush=True)
+    for clip, donor in product(options.clips, [None, *options.donors]):
+        if donor != clip:
+            _compare(options, network, clip, donor)
     return 0
+
+
+def _compare(
+    options: argparse.Namespace, network: vinet.VINet, clip: str, donor: str | None
+) -> None:
+    """Fill a clip in every way, and print the table."""
+    frames, holes = read(Work(clip, donor, SIZE, ""))
+    under = "the rectangle" if donor is None else f"the masks of {called(donor)}"
+    print(f"\n{called(clip)} under {under}:\n")
+    print("| filled by | hole PSNR, dB | hole SSIM | hole warping error, 10⁻⁴ | seconds |")
+    print("|---|---|---|---|---|")
+    for name, make in _ways(options, network, frames, holes):
+        began = time.process_time()
+        made = make()
+        seconds = time.process_time() - began
+        told = compared(np.where(holes[..., None], made, frames), frames, holes)
+        figures = told["hole_psnr"], told["hole_ssim"], 1e4 * told["hole_warping"], seconds
+        print(f"| {name} | " + " | ".join(_short(x) for x in figures) + " |", flush=True)
 
 
 def _ways(
@@ -109,15 +119,18 @@ def _short(value: float | None) -> str:
 
 
 def _learnt(options: argparse.Namespace) -> vinet.VINet:
-    """Learn from the clips; go on from the weights that were kept."""
-    network = vinet.build(vinet.CAPACITIES[CAPACITY], 3, options.seed)
-    if options.keep is not None and options.keep.exists():
-        network.load_state_dict(unpack(options.keep.read_bytes())[0])
-    if options.steps:
+    """Begin with the weights that were kept, and go on from there."""
+    network, kept = vinet.build(vinet.CAPACITIES[CAPACITY], 3, options.seed), options.keep
+    begun = kept is not None and kept.exists()
+    if begun:
+        network.load_state_dict(unpack(kept.read_bytes())[0])
+    elif not options.learn:
+        raise SystemExit("nothing learnt: name clips by --learn, or weights by --keep")
+    if options.learn:
         _learn(options, network)
-        if options.keep is not None:
-            names = {"clips": [called(folder) for folder in options.clips]}
-            options.keep.write_bytes(pack(network.state_dict(), names))
+        if kept is not None:
+            names = {"clips": [called(folder) for folder in options.learn]}
+            kept.write_bytes(pack(network.state_dict(), names))
     return network
 
 
@@ -132,7 +145,7 @@ def _learn(options: argparse.Namespace, network: vinet.VINet) -> None:
         validate_every=100,
         seed=options.seed,
     )
-    scenes, held = [_scene(folder) for folder in options.clips], [_scene(options.held_out)]
+    scenes, held = ([_scene(clip) for clip in some] for some in (options.learn, options.clips))
     samples = Ahead(lambda step: drawn(scenes, config, step, range(config.batch)), config.steps)
     lesson = Lesson(network, samples, config, examined(held, config))
     state = begin(network, config, CPU)
@@ -146,7 +159,7 @@ def _learn(options: argparse.Namespace, network: vinet.VINet) -> None:
     for stand in reports:
         if stand.entry:
             score = stand.validation_psnr
-            told = "" if score is None else f", on {called(options.held_out)} {score:.2f} dB"
+            told = "" if score is None else f", on the others {score:.2f} dB"
             print(f"step {stand.step}: loss {stand.loss:.4f}{told}", file=sys.stderr)
     samples.close()
 
@@ -167,8 +180,8 @@ def _scene(folder: str) -> Scene:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks.vinet", description=__doc__)
-    parser.add_argument("held_out", help="the clip that is filled")
-    parser.add_argument("clips", nargs="+", help="those learnt from first")
+    parser.add_argument("clips", nargs="+", help="those filled")
+    parser.add_argument("--learn", nargs="*", default=[], help="clips learnt from first")
     parser.add_argument("--donors", nargs="*", default=[], help="clips whose masks are filled")
     parser.add_argument("--steps", type=int, default=6000, help="of learning from them")
     parser.add_argument("--shares", nargs=3, type=float, default=[0.1, 0.6, 0.3], help="of stages")

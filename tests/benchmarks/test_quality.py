@@ -4,45 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from argparse import Namespace
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.fillings import Figures, Work, back_and_forth, compared, read, steps_to
 from benchmarks.quality import kept, main, report, works
 
 SIZE = (32, 48)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def threads() -> Iterator[None]:
-    """Measuring takes one thread; those after have theirs back."""
-    before = torch.get_num_threads(), cv2.getNumThreads()
-    yield
-    torch.set_num_threads(before[0])
-    cv2.setNumThreads(before[1])
-
-
-def written(folder: Path, frames: int, left: int) -> str:
-    """Write a clip of noise that pans, its object a square: the path of its folder."""
-    noise = np.random.default_rng(left).integers(0, 256, (64, 96 + frames, 3), np.uint8)
-    for part in ("frames", "masks"):
-        (folder / part).mkdir(parents=True)
-    for t in range(frames):
-        mask = np.zeros((64, 96, 3), np.uint8)
-        mask[8:40, left + 2 * t : left + 2 * t + 32] = (0, 0, 128)
-        cv2.imwrite(str(folder / "frames" / f"{t}.png"), noise[:, t : t + 96])
-        cv2.imwrite(str(folder / "masks" / f"{t}.png"), mask)
-    return str(folder)
-
-
-@pytest.fixture
-def two(tmp_path: Path) -> list[str]:
-    return [written(tmp_path / "long", 4, 0), written(tmp_path / "short", 3, 40)]
 
 
 def test_the_rectangle_is_a_sixteenth_of_every_frame(two: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,14 +16,6 @@ from inpaint.recipes import RECIPES
 CPU = torch.device("cpu")
 TINY = Work("fast", "small", (32, 48), replace(RECIPES["fast"], batch=2))
 PLAIN = Variant("plain")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def losses(variant: Variant, device: torch.device, steps: int = 4) -> list[float]:
