@@ -44,6 +44,7 @@ class VINetFit(Options):
     cooldown_share: float = Field(_VINET.cooldown_share, gt=0, lt=1)
     shares: list[Share] = Field([*_VINET.shares], min_length=3, max_length=3)
     window_px: int = Field(_VINET.window_px, ge=16, le=2048, multiple_of=8)
+    pan_px: float = Field(_VINET.pan_px, ge=0, le=1000)
     frames: int = Field(_VINET.frames, ge=2, le=32)
     report_every: int = Field(20, ge=1)
     validate_every: int = Field(_VINET.validate_every, ge=1)

@@ -6,6 +6,7 @@ Shapes: `B C H W`; the features of R references lie behind each other, `B·R C H
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from inpaint.precision import Conv2d
@@ -38,7 +39,7 @@ class FlowNetwork(nn.Module):
             *_leaky(middle, narrow),
             *_leaky(narrow, least),
         )
-        self.coarse = _conv(least, 2)
+        self.coarse = _conv(least, 2, gain=0.1)
         self.context = nn.Sequential(
             *_leaky(least + 2, wide),
             *_leaky(wide, wide, 2),
@@ -46,11 +47,12 @@ class FlowNetwork(nn.Module):
             *_leaky(wide, middle, 8),
             *_leaky(middle, narrow, 16),
             *_leaky(narrow, least),
-            _conv(least, 2),
+            _conv(least, 2, gain=0.1),
         )
 
     def forward(self, here: Tensor, there: Tensor, coarser: Tensor | None = None) -> Tensor:
-        known = [here, correlation(here, there).to(here.dtype)]
+        volume = correlation(_standard(here), _standard(there))
+        known = [here, volume.to(here.dtype)]
         known += [] if coarser is None else [coarser.to(here.dtype)]
         x = self.estimate(torch.cat(known, dim=1))
         coarse = self.coarse(x)
@@ -104,12 +106,23 @@ def share_of(channels: int) -> nn.Sequential:
     return nn.Sequential(*_leaky(channels, half), *_leaky(half, half), _conv(half, 1), nn.Sigmoid())
 
 
+def _standard(features: Tensor) -> Tensor:
+    """Each channel by its own mean and deviation, then each place by its length: `Σ_c x² = C`.
+
+    The correlation is a cosine then. Features as they come are small and all positive: their
+    products hardly tell places apart, and a flow network learns nothing from them.
+    """
+    x = features.float()
+    deviation, mean = torch.std_mean(x, dim=(2, 3), correction=0, keepdim=True)
+    return F.normalize((x - mean) / (deviation + 1e-6), dim=1) * x.shape[1] ** 0.5
+
+
 def _leaky(inputs: int, channels: int, dilation: int = 1) -> list[nn.Module]:
     return [_conv(inputs, channels, dilation), nn.LeakyReLU(0.1)]
 
 
-def _conv(inputs: int, channels: int, dilation: int = 1) -> Conv2d:
+def _conv(inputs: int, channels: int, dilation: int = 1, gain: float = 1.0) -> Conv2d:
     conv = Conv2d(inputs, channels, 3, padding=dilation, dilation=dilation)
-    nn.init.xavier_uniform_(conv.weight)
+    nn.init.xavier_uniform_(conv.weight, gain)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     return conv

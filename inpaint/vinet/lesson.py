@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from inpaint.clip import Clip
+from inpaint.clip import joined as clips_joined
 from inpaint.learning import Schedule, State
 from inpaint.metrics import average, psnr
 from inpaint.vinet.holes import draw
@@ -44,6 +45,8 @@ class LessonConfig(Schedule):
         shares: of the steps, for each of `STAGES`: from one neighbour, from four, and with
             recurrence. They add up to 1.
         window_px: side of the windows learnt from.
+        pan_px: the fastest that a window moves over its clip, in pixels a frame along each axis:
+            what a hole hides is then seen in other frames.
         frames: consecutive frames of a sample of the last stage.
         validate_every: steps between measurements.
     """
@@ -55,6 +58,7 @@ class LessonConfig(Schedule):
     warmup_steps: int = 50
     shares: Sequence[float] = (0.1, 0.5, 0.4)
     window_px: int = 128
+    pan_px: float = 4.0
     frames: int = 4
     validate_every: int = 500
 
@@ -170,20 +174,37 @@ def _drawn(
     scene = scenes[int(choice.integers(len(scenes)))]
     start = int(choice.integers(scene.frames - stage.frames + 1))
     times, places = chosen(start, scene.frames, stage, random).unique(return_inverse=True)
-    side = config.window_px
-    clip = canvas(scene.read(times.tolist(), _window(scene.size, side, choice)), (side, side))
+    span = times - times[0]
+    windows = _panning(scene.size, config, span.numpy(), choice)
+    clip = _cut(scene, times.tolist(), windows, config.window_px)
     pictures, unknown = clip.pictures(slice(None)), clip.unknown
     if choice.random() < 0.5:
         pictures, unknown = pictures.flip(3), unknown.flip(3)
-    span = times - times[0]
     hole = draw(int(span[-1]) + 1, clip.size, stage.holes, random)[span]
     return sample(pictures, unknown, hole, places)
 
 
-def _window(size: tuple[int, int], side_px: int, choice: np.random.Generator) -> Window:
-    height, width = (min(side_px, side) for side in size)
-    top, left = (
-        int(choice.integers(whole - side + 1))
-        for whole, side in zip(size, (height, width), strict=True)
-    )
-    return Window(top, left, height, width)
+def _panning(
+    size: tuple[int, int], config: LessonConfig, span: np.ndarray, choice: np.random.Generator
+) -> list[Window]:
+    """Choose a window for each frame, `span` frames after the first; it moves evenly."""
+    corners, sides = [], [min(config.window_px, whole) for whole in size]
+    for whole, side in zip(size, sides, strict=True):
+        room, way = whole - side, config.pan_px * choice.uniform(-1, 1) * span[-1]
+        way = min(max(way, -room), room)
+        first = choice.uniform(max(0, -way), room - max(0, way))
+        corners.append((first + way * span / max(1, span[-1])).round().astype(int).tolist())
+    return [Window(top, left, *sides) for top, left in zip(*corners, strict=True)]
+
+
+def _cut(scene: Scene, times: Sequence[int], windows: Sequence[Window], side_px: int) -> Clip:
+    """Read at once what all windows lie in, and cut each frame's out of it."""
+    top, left = min(w.top for w in windows), min(w.left for w in windows)
+    height = max(w.top for w in windows) + windows[0].height - top
+    width = max(w.left for w in windows) + windows[0].width - left
+    whole = scene.read(times, Window(top, left, height, width))
+    parts = [
+        whole.window(n, Window(w.top - top, w.left - left, w.height, w.width))
+        for n, w in enumerate(windows)
+    ]
+    return canvas(clips_joined(parts), (side_px, side_px))

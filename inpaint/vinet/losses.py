@@ -7,6 +7,8 @@ Source: Kim et al., Deep Video Inpainting, 2019, eqs. 5 to 8; the constants are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -61,11 +63,30 @@ def flow_loss(
     Returns:
         Scalar.
     """
-    sure = (_distance(truth, truth_before, pseudo_truth) < CONFIDENT) & known
+    sure = believed(truth, truth_before, pseudo_truth) & known
     led = warped(truth_before, predicted, "border")
     made = warped(output_before, predicted, "border").detach()
     pairs = ((predicted, pseudo_truth), (led, truth), (output, made))
     return torch.stack([((a - b) * sure).abs().mean() for a, b in pairs]).sum()
+
+
+def alignment_loss(predicted: Sequence[Tensor], pseudo_truth: Tensor, sure: Tensor) -> Tensor:
+    """How far the flows to other frames are from another estimator's, at every scale.
+
+    `Σ_s ‖(F_s − F*) w‖₁`. It tells an alignment where to look, which reconstruction alone does in
+    tens of thousands of steps; in the hole as well, where it has to be continued from around.
+
+    Args:
+        predicted: `F_s`, in pixels of the picture.
+        pseudo_truth: `F*`.
+        sure: `w`, bool `(B, 1, H, W)`.
+
+    Returns:
+        Scalar.
+
+    Source: ours; the paper's flow loss, which it has for the frame before alone, for the others.
+    """
+    return torch.stack([((flow - pseudo_truth) * sure).abs().mean() for flow in predicted]).sum()
 
 
 def warping_loss(
@@ -97,6 +118,11 @@ def seen_twice(unknown: Tensor, unknown_before: Tensor, flow: Tensor) -> Tensor:
 
 
 _LEAST_SHARE = 1e-3  # of a pixel; below it is rounding of the places
+
+
+def believed(truth: Tensor, other: Tensor, flow: Tensor) -> Tensor:
+    """Bool `(B, 1, H, W)`: where a flow leads to what looks alike."""
+    return _distance(truth, other, flow) < CONFIDENT
 
 
 def _distance(truth: Tensor, truth_before: Tensor, flow: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ where the network may not see.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -64,11 +65,14 @@ class Filled:
         pictures: `(B, N, C, H, W)` float32, about in [-1, 1].
         flows: from each frame to the one before, `(B, 2, H, W)` in pixels; None where there is no
             frame before. N of them.
+        aligned: the flows by which each frame's references were aligned, `(B, R, 2, H, W)` in
+            pixels, coarsest scale first; N lists, in training only.
         state: for the next frame.
     """
 
     pictures: Tensor
     flows: list[Tensor | None]
+    aligned: list[list[Tensor]]
     state: State
 
 
@@ -108,7 +112,7 @@ class VINet(nn.Module):
         widths = tuple(round(width * count) for count in (32, 64, 96, 128))
         self.channels, self.stride, self.grid_px = channels, stride, 8 * stride
         self.target = Encoder(channels + 2, widths, stride)
-        self.reference = Encoder(channels + 2, widths, stride)
+        self.reference = deepcopy(self.target)  # so that what is alike looks alike from the start
         self.align = nn.ModuleList(
             Alignment(count, references, width, refines=refines)
             for count, refines in zip(widths[:0:-1], (False, True, True), strict=True)
@@ -136,29 +140,33 @@ class VINet(nn.Module):
             near_hidden: `(B, N, K, 1, H, W)` bool.
             state: what came out with the frame before; None at a clip's beginning.
         """
-        filled, flows = [], []
+        filled, flows, aligned = [], [], []
         for n in range(pictures.shape[1]):
             own = _shown(pictures[:, n], hidden[:, n], self.grid_px)
             others = _shown(near[:, n], near_hidden[:, n], self.grid_px)
-            picture, flow, state = self._fill(own, others, state, pictures.shape[-2:])
+            picture, flow, used, state = self._fill(own, others, state, pictures.shape[-2:])
             filled.append(picture)
             flows.append(flow)
+            aligned.append(used)
         assert state is not None
-        return Filled(torch.stack(filled, dim=1), flows, state)
+        return Filled(torch.stack(filled, dim=1), flows, aligned, state)
 
     def _fill(
         self, own: Tensor, near: Tensor, state: State | None, size: torch.Size
-    ) -> tuple[Tensor, Tensor | None, State]:
+    ) -> tuple[Tensor, Tensor | None, list[Tensor], State]:
         """Fill a frame `(B, C + 2, H, W)` from its neighbours `(B, K, C + 2, H, W)`."""
         # The last reference is what was filled before; at the beginning, the frame itself.
         before = own if state is None else _whole(state.previous, self.grid_px)
         references = torch.cat([near, before[:, None]], dim=1)
         features, others = self.target(own), self.reference(references.flatten(0, 1))
         # Align and merge, from the coarsest scale on.
-        merged, flows = [], None
+        merged, used, flows = [], [], None
         for scale, align in zip((3, 2, 1), self.align, strict=True):
             together, flows = align(features[scale], others[scale], flows)
             merged.append(together)
+            if self.training:
+                whole = _cropped(enlarged(flows, self.stride * 2**scale), size)
+                used.append(whole.unflatten(0, references.shape[:2]))
         # Understand, remember, and paint.
         understood = self.bottleneck(torch.cat([features[3], merged[0]], dim=1))
         memory = self.memory(understood, None if state is None else state.memory)
@@ -172,7 +180,7 @@ class VINet(nn.Module):
             carried = warped(state.previous, flow, "border")
             picture = picture + share * (carried - picture)
         memory = Memory(*(part.detach() for part in memory))
-        return picture, flow, State(picture.detach().clamp(-1, 1), memory)
+        return picture, flow, used, State(picture.detach().clamp(-1, 1), memory)
 
     def _before(self, own: Tensor, other: Tensor, coarser: Tensor) -> tuple[Tensor, Tensor]:
         """Return the flow to the frame before, and how much of it goes on, at the picture's size.

@@ -21,7 +21,14 @@ from torch import Tensor, nn
 from inpaint.flow import flow
 from inpaint.learning import Schedule
 from inpaint.vinet.holes import HoleRanges
-from inpaint.vinet.losses import flow_loss, reconstruction, seen_twice, warping_loss
+from inpaint.vinet.losses import (
+    alignment_loss,
+    believed,
+    flow_loss,
+    reconstruction,
+    seen_twice,
+    warping_loss,
+)
 from inpaint.vinet.network import OFFSETS, Filled, neighbours
 
 
@@ -34,6 +41,7 @@ class TrainConfig(Schedule):
         supports: neighbours that are shown, 4 or 1; a single one stands in for all.
         holes: laid over the clips to learn on.
         hole_weight: of the hole's reconstruction, where the frame's is 1.
+        alignment: weight of the alignment loss.
         flow: weight of the flow loss.
         short_term: weight of the warping loss against the frame before.
         long_term: the same against the sample's first frame.
@@ -46,6 +54,7 @@ class TrainConfig(Schedule):
     supports: int = 4
     holes: HoleRanges = field(default_factory=HoleRanges)
     hole_weight: float = 5.0
+    alignment: float = 0.05
     flow: float = 10.0
     short_term: float = 1.0
     long_term: float = 1.0
@@ -69,6 +78,8 @@ class Batch:
         hole: `(B, N, 1, H, W)` bool, what is hidden to learn on.
         near: `(B, N, K, C, H, W)` in [-1, 1], the neighbours.
         near_hidden: `(B, N, K, 1, H, W)` bool, all that is hidden of them.
+        to_near: `(B, N, K, 2, H, W)`, true flows from each frame to its neighbours.
+        sure: `(B, N, K, 1, H, W)` bool, where those are believed.
         to_before: `(B, N - 1, 2, H, W)`, true flows from each frame but the first to the one
             before it.
         to_first: `(B, N - 2, 2, H, W)`, from each but the first two to the first.
@@ -79,6 +90,8 @@ class Batch:
     hole: Tensor
     near: Tensor
     near_hidden: Tensor
+    to_near: Tensor
+    sure: Tensor
     to_before: Tensor
     to_first: Tensor
 
@@ -110,15 +123,22 @@ def sample(pictures: Tensor, unknown: Tensor, hole: Tensor, places: Tensor) -> B
         places: `(N, 1 + K)`, where each frame and its neighbours lie in them.
     """
     own, near = places[:, 0], places[:, 1:]
-    truth = pictures[own].masked_fill(unknown[own], 0)
+    shown = pictures.masked_fill(unknown, 0)
+    from_own, around = own.repeat_interleave(near.shape[1]), near.flatten()
+    to_near = _true_flows(shown[from_own], shown[around])
+    sure = believed(shown[from_own], shown[around], to_near)
+    sure &= seen_twice(unknown[from_own], unknown[around], to_near)
+    truth = shown[own]
     parts = (
         truth,
         unknown[own],
         hole[own] & ~unknown[own],
-        pictures[near].masked_fill(unknown[near], 0),
+        shown[near],
         (hole | unknown)[near],
-        _true_flows(truth, [(n, n - 1) for n in range(1, len(own))]),
-        _true_flows(truth, [(n, 0) for n in range(2, len(own))]),
+        to_near.unflatten(0, near.shape),
+        sure.unflatten(0, near.shape),
+        _true_flows(truth[1:], truth[:-1]),
+        _true_flows(truth[2:], truth[:1].expand(max(0, len(own) - 2), -1, -1, -1)),
     )
     return Batch(*(part[None] for part in parts))
 
@@ -147,6 +167,8 @@ def losses(
     with accelerator.autocast():
         filled = network(batch.truth, hidden, batch.near, batch.near_hidden)
     terms = {"reconstruction": _reconstruction(filled, batch, config)}
+    if config.alignment:
+        terms["alignment"] = config.alignment * _misalignment(filled, batch)
     if config.frames > 1:
         terms |= _steadiness(filled, batch, config)
     return {name: term / config.frames for name, term in terms.items()}
@@ -156,6 +178,15 @@ def _reconstruction(filled: Filled, batch: Batch, config: TrainConfig) -> Tensor
     output = filled.pictures.masked_fill(batch.unknown, 0)
     frames = zip(output.unbind(1), batch.truth.unbind(1), batch.hole.unbind(1), strict=True)
     return _total(reconstruction(*frame, config.hole_weight) for frame in frames)
+
+
+def _misalignment(filled: Filled, batch: Batch) -> Tensor:
+    """The alignment loss; the last reference, the frame before, has a loss of its own."""
+    frames = zip(filled.aligned, batch.to_near.unbind(1), batch.sure.unbind(1), strict=True)
+    return _total(
+        alignment_loss([flow[:, :-1] for flow in aligned], truth, sure)
+        for aligned, truth, sure in frames
+    )
 
 
 def _steadiness(filled: Filled, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
@@ -182,10 +213,10 @@ def _total(terms: Iterable[Tensor]) -> Tensor:
     return torch.stack(list(terms)).sum()
 
 
-def _true_flows(truth: Tensor, pairs: Sequence[tuple[int, int]]) -> Tensor:
-    """Flows `(P, 2, H, W)` between pairs of the frames `(N, C, H, W)`."""
-    frames = ((truth.movedim(1, 3) + 1) / 2).cpu().numpy()
-    found = np.zeros((len(pairs), *frames.shape[1:3], 2), np.float32)
-    for place, (here, there) in enumerate(pairs):
-        found[place] = flow(frames[here], frames[there])
-    return torch.from_numpy(found).movedim(3, 1).to(truth.device)
+def _true_flows(here: Tensor, there: Tensor) -> Tensor:
+    """Flows `(P, 2, H, W)` from pictures `(P, C, H, W)` in [-1, 1] to others."""
+    frames = (((some.movedim(1, 3) + 1) / 2).cpu().numpy() for some in (here, there))
+    found = np.zeros((len(here), *here.shape[2:], 2), np.float32)
+    for place, pair in enumerate(zip(*frames, strict=True)):
+        found[place] = flow(*pair)
+    return torch.from_numpy(found).movedim(3, 1).to(here.device)

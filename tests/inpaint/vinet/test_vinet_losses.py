@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inpaint.vinet.losses import flow_loss, reconstruction, seen_twice, warping_loss
+from inpaint.vinet.losses import alignment_loss, flow_loss, reconstruction, seen_twice, warping_loss
 
 KNOWN = torch.ones((2, 1, 12, 16), dtype=torch.bool)
 STILL = torch.zeros((2, 2, 12, 16))
@@ -52,6 +52,12 @@ def test_a_wrong_flow_costs_its_length_where_the_truth_is_believed() -> None:
     assert loss.item() == pytest.approx(2)
     # Half of the flow's error, and of two columns that the wrong flow leads to the other half.
     assert half.item() == pytest.approx(1 + 0.5 * 2 / 16)
+
+
+def test_flows_of_all_scales_cost_their_errors_where_the_truth_is_believed() -> None:
+    flows = [STILL + 1, STILL - 2]
+    assert alignment_loss(flows, STILL, KNOWN).item() == pytest.approx(3)
+    assert alignment_loss(flows, STILL, left_half()).item() == pytest.approx(1.5)
 
 
 def test_the_last_output_gives_no_gradient_through_the_flow() -> None:

@@ -56,16 +56,30 @@ def test_the_true_flows_are_those_of_the_texture() -> None:
     assert batch.to_first.shape == (1, 1, 2, 16, 24)
 
 
-def test_without_recurrence_only_reconstruction_counts() -> None:
-    assert set(cost(drawn(STAGES["neighbours"]), STAGES["neighbours"])) == {"reconstruction"}
+def test_a_flow_to_a_neighbour_is_believed_where_it_was_seen_in_both() -> None:
+    unknown = torch.zeros((20, 1, 16, 24), dtype=torch.bool)
+    unknown[13, :, :, :12] = True  # the last neighbour of frame 7
+    batch = drawn(STAGES["neighbours"], unknown=unknown)
+    inside = (..., slice(4, -4), slice(4, -4))
+    assert batch.to_near[0, 0, :, 0][inside].median().item() == pytest.approx(0, abs=3)
+    assert batch.to_near[0, 0, 1, 0][inside].median().item() == pytest.approx(-3, abs=0.3)
+    assert batch.sure[0, 0, 1].float().mean() > 0.5
+    assert not batch.sure[0, 0, 3, :, :, :6].any()
+
+
+def test_without_recurrence_nothing_is_asked_of_the_frame_before() -> None:
+    config = STAGES["neighbours"]
+    assert set(cost(drawn(config), config)) == {"reconstruction", "alignment"}
+    assert set(cost(drawn(config), replace(config, alignment=0.0))) == {"reconstruction"}
 
 
 def test_with_recurrence_each_term_has_its_weight() -> None:
     batch = drawn(RECURRENT)
     once = cost(batch, RECURRENT)
-    twice = cost(batch, replace(RECURRENT, flow=20.0, short_term=2.0, long_term=2.0))
-    assert set(once) == {"reconstruction", "flow", "short_term", "long_term"}
-    for name in ("flow", "short_term", "long_term"):
+    weights = {"alignment": 0.1, "flow": 20.0, "short_term": 2.0, "long_term": 2.0}
+    twice = cost(batch, replace(RECURRENT, **weights))
+    assert set(once) == {"reconstruction", *weights}
+    for name in weights:
         assert once[name] > 0
         assert twice[name] == pytest.approx(2 * once[name])
     assert twice["reconstruction"] == once["reconstruction"]
