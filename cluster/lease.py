@@ -127,6 +127,9 @@ def _taken(files: Files, place: str, beat_s: float) -> tuple[int, Lease]:
         if found is not None and stands == "held":
             raise InputError(_in_use(place, found, now))
         if files.create(_name(number + 1), _dump(lease)):
+            if latest(files)[0] != number + 1:  # what was looked at had been followed and removed
+                files.remove(_name(number + 1))
+                continue
             if found is not None and not found.ended:
                 print(f"{place}: taken over from {found}, which gave no sign of life", flush=True)
             for older in files.names():

@@ -24,8 +24,9 @@ class FlowNetwork(nn.Module):
     it, the reference's features being warped by it already.
 
     Source: VINet's reference code, after Sun et al., PWC-Net, 2018: the estimator and its context
-    network. Deviations: the context network's last layer is linear, since behind a leaky one it
-    hardly corrects to the left and up; and biases begin at 0, not at up to a pixel of flow.
+    network. Deviations: features are compared by their cosine; the context network's last layer is
+    linear, since behind a leaky one it hardly corrects to the left and up; biases begin at 0, not
+    at up to a pixel of flow, and the last layers small, so that nothing is warped at first.
     """
 
     def __init__(self, channels: int, width: float, *, refines: bool) -> None:

@@ -103,7 +103,8 @@ class VINet(nn.Module):
 
     Source: Kim et al., Deep Video Inpainting, 2019, section 3, and the authors' code for layouts;
     with width 1 and 3 channels it has that code's 14,115,364 parameters. Where paper and code
-    differ, it is the paper's: the code's demonstration forgets the memory after every frame.
+    differ, it is the paper's: the code's demonstration forgets the memory after every frame. Ours:
+    both encoders begin with the same weights, so that what is alike looks alike from the start.
     """
 
     def __init__(self, capacity: Capacity, channels: int = 3) -> None:
@@ -112,7 +113,7 @@ class VINet(nn.Module):
         widths = tuple(round(width * count) for count in (32, 64, 96, 128))
         self.channels, self.stride, self.grid_px = channels, stride, 8 * stride
         self.target = Encoder(channels + 2, widths, stride)
-        self.reference = deepcopy(self.target)  # so that what is alike looks alike from the start
+        self.reference = deepcopy(self.target)
         self.align = nn.ModuleList(
             Alignment(count, references, width, refines=refines)
             for count, refines in zip(widths[:0:-1], (False, True, True), strict=True)

@@ -99,6 +99,25 @@ def test_of_many_at_once_one_gets_the_lease(archive):
     assert sorted(result.result() for result in results) == [False] * 7 + [True]
 
 
+@pytest.mark.parametrize("seen", [[], ["00000003.json"]])
+def test_who_looked_before_a_lease_was_taken_does_not_get_a_lower_one(archive, monkeypatch, seen):
+    leave(archive, replace(OTHER, seen=time.time()), number=5)
+    looks, names, read = [seen], Files.names, Files.read
+    ended = json.dumps(replace(OTHER, ended=True).__dict__).encode()
+
+    def name(files: Files) -> list[str]:
+        return looks.pop() if looks else names(files)
+
+    def look(files: Files, one: str) -> bytes | None:
+        return ended if one in seen else read(files, one)
+
+    monkeypatch.setattr(Files, "names", name)
+    monkeypatch.setattr(Files, "read", look)
+    with pytest.raises(InputError, match="in use by ana"), held(archive):
+        pass
+    assert names(leases(archive)) == ["00000005.json"]
+
+
 def test_a_dead_driver_of_this_machine_is_succeeded_at_once(archive, capsys):
     hold = "import sys, time; from cluster.lease import held; from storage import Archive\n"
     hold += "with held(Archive.open(sys.argv[1], 'a')): print('held', flush=True); time.sleep(60)"
