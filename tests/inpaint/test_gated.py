@@ -58,3 +58,18 @@ def test_its_own_gradient_is_that_of_the_formula(
     assert torch.allclose(gradient, expected)
     assert result.is_contiguous(memory_format=layout)
     assert gradient.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (3, 1), (3, 5)])
+@pytest.mark.parametrize("channels", [2, 4, 8, 12])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_halves_of_any_width_and_size_are_what_they_were(
+    size: tuple[int, int], channels: int, layout: torch.memory_format
+) -> None:
+    both = noise(2, 2 * channels, *size).bfloat16().to(memory_format=layout).requires_grad_()
+    upstream = noise(2, channels, *size).bfloat16()
+    (gradient,) = torch.autograd.grad(gated(both), both, upstream)
+    exact = both.detach().double().requires_grad_()
+    a, b = exact.chunk(2, dim=1)
+    (expected,) = torch.autograd.grad(F.elu(a) * torch.sigmoid(b), exact, upstream.double())
+    assert torch.allclose(gradient.double(), expected, atol=0.02, rtol=0.02)
