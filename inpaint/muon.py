@@ -1,4 +1,4 @@
-"""Muon: steps along orthogonalised momentum. Fits a clip in a fraction of Adam's steps."""
+"""Muon: steps along orthogonalised momentum. Learns in a fraction of Adam's steps."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from inpaint.gated import GatedConv
-
 MOMENTUM = 0.95
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ADAM_SHARE = 0.1
 
+HEAD_CHANNELS = 4
+"""A convolution with no more outputs gives a picture, a flow or a share, which is all there are."""
+
 
 class Muon(torch.optim.Adam):
-    """Move every gated convolution by the orthogonal matrix nearest to its momentum.
+    """Move every hidden convolution by the orthogonal matrix nearest to its momentum.
 
     No direction is starved then, however small its gradient, and the length of a step follows from
     the learning rate alone. A convolution is the matrix `(outputs, inputs · height · width)`.
-    Biases and the layers that make the pictures are Adam's, at a tenth of the rate.
+    Biases and the heads, whose outputs are what is asked for, are Adam's, at a tenth of the rate.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; `torch`
     has it for plain matrices only.
@@ -31,14 +32,15 @@ class Muon(torch.optim.Adam):
     """
 
     def __init__(self, network: nn.Module, lr: float) -> None:
-        gated = [m.conv.weight for m in network.modules() if isinstance(m, GatedConv)]
-        own = {id(weight) for weight in gated}
+        convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
+        hidden = [m.weight for m in convolutions if m.out_channels > HEAD_CHANNELS]
+        own = {id(weight) for weight in hidden}
         rest = [p for p in network.parameters() if id(p) not in own]
         super().__init__(
-            [{"params": gated, "share": 1.0}, {"params": rest, "share": ADAM_SHARE}], lr
+            [{"params": hidden, "share": 1.0}, {"params": rest, "share": ADAM_SHARE}], lr
         )
         self._alike: dict[tuple[int, int], list[Tensor]] = {}
-        for weight in gated:
+        for weight in hidden:
             self._alike.setdefault((len(weight), weight[0].numel()), []).append(weight)
 
     @torch.no_grad()
@@ -74,15 +76,27 @@ class Muon(torch.optim.Adam):
 def orthogonal(matrices: Tensor) -> Tensor:
     """Return about the nearest matrices whose singular values are all 1: `(N, R, C) → (N, R, C)`.
 
-    By Newton and Schulz's iteration, with a polynomial that is quick rather than exact: it leaves
-    them between 0.7 and 1.2. In bfloat16 on a GPU.
+    By Newton and Schulz's iteration `X ← (a + b XXᵀ + c (XXᵀ)²) X`, with a polynomial that is quick
+    rather than exact: it leaves them between 0.7 and 1.2. The factors to the left commute, so that
+    they are multiplied up by themselves and X comes last: all but two products are of `R × R`. In
+    the precision of the input, which has to hold squares of singular values: float32 or wider.
     """
-    a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x.to(torch.bfloat16) if x.is_cuda else x
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(ITERATIONS):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    square = x @ x.mT
+    turn = factor = _polynomial(square)
+    for _ in range(ITERATIONS - 1):
+        square = factor @ square @ factor
+        factor = _polynomial(square)
+        turn = factor @ turn
+    x = turn @ x
+    return x.mT if tall else x
+
+
+def _polynomial(square: Tensor) -> Tensor:
+    """`a + b S + c S²`."""
+    a, b, c = COEFFICIENTS
+    value = torch.baddbmm(square, square, square, beta=b, alpha=c)
+    value.diagonal(dim1=1, dim2=2).add_(a)
+    return value

@@ -29,9 +29,20 @@ def test_a_step_stretches_no_direction_more_than_another(shape: tuple[int, int, 
     assert values.max() < 1.3
 
 
+def test_a_direction_that_hardly_counts_is_stretched_and_nothing_else_comes_of_it() -> None:
+    left, _, right = torch.linalg.svd(noise(1, 64, 288), full_matrices=False)
+    strengths = torch.logspace(0, -7, 64)
+    moves = orthogonal(left * strengths @ right)
+    turned = left.mT @ moves @ right.mT
+    stretched = torch.diagonal(turned, dim1=1, dim2=2)
+    assert stretched[0, :16].min() > 0.6
+    assert stretched.max() < 1.3
+    assert (turned - torch.diag_embed(stretched)).abs().max() < 0.01
+
+
 def test_a_step_does_not_depend_on_the_size_of_the_gradient() -> None:
     ends = []
-    for size in (1.0, 1e-3):
+    for size in (1e3, 1.0):
         network = build(COARSE)
         optimizer = Muon(network, lr=0.02)
         for parameter in network.parameters():
