@@ -38,6 +38,7 @@ class VINetFit(Options):
 
     steps: int = Field(_VINET.steps, ge=1, le=100_000_000)
     batch: int = Field(_VINET.batch, ge=1, le=4096)
+    optimizer: Literal["adam", "muon"] = _VINET.optimizer
     learning_rate: float = Field(_VINET.learning_rate, gt=0, lt=1)
     schedule: Literal["constant", "cosine", "trapezoid"] = _VINET.schedule
     warmup_steps: int = Field(_VINET.warmup_steps, ge=0)

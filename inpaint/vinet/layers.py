@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from inpaint.gated import GatedConv
 
+LEAST_LAST = 8
+"""Channels of the last features; they are all positive, and fewer hardly make signed colours."""
+
 
 class Gated(GatedConv):
     """Gated convolution 3×3, `relu(a) · sigmoid(b)`, without bias; `channels` come out.
@@ -107,8 +110,9 @@ class Decoder(nn.Module):
         self.to_half = Gated(quarter, half)
         self.at_half = nn.Sequential(Gated(2 * half, half), Gated(half, half))
         self.to_fine = Gated(half, fine)
-        self.at_fine = Gated(fine, fine // 2)
-        self.picture = nn.Conv2d(fine // 2, channels, 3, padding=1, bias=False)
+        last = max(fine // 2, LEAST_LAST)
+        self.at_fine = Gated(fine, last)
+        self.picture = nn.Conv2d(last, channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor, at_half: Tensor, at_quarter: Tensor) -> Tensor:
         x = self.to_quarter(_larger(self.at_eighth(x)))

@@ -53,7 +53,8 @@ class LessonConfig(Schedule):
 
     steps: int = 100_000
     batch: int = 4
-    learning_rate: float = 5e-4
+    optimizer: Literal["adam", "muon"] = "muon"
+    learning_rate: float = 5e-3
     schedule: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
     warmup_steps: int = 50
     shares: Sequence[float] = (0.1, 0.5, 0.4)
