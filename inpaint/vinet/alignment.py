@@ -52,9 +52,9 @@ class FlowNetwork(nn.Module):
         )
 
     def forward(self, here: Tensor, there: Tensor, coarser: Tensor | None = None) -> Tensor:
-        volume = correlation(_standard(here), _standard(there))
-        known = [here, volume.to(here.dtype)]
-        known += [] if coarser is None else [coarser.to(here.dtype)]
+        known = [here, correlation(_standard(here), _standard(there))]
+        if coarser is not None:
+            known.append(coarser.to(here.dtype, memory_format=torch.channels_last))
         x = self.estimate(torch.cat(known, dim=1))
         coarse = self.coarse(x)
         return coarse.float() + self.context(torch.cat([x, coarse], dim=1)).float()
@@ -113,9 +113,11 @@ def _standard(features: Tensor) -> Tensor:
     The correlation is a cosine then. Features as they come are small and all positive: their
     products hardly tell places apart, and a flow network learns nothing from them.
     """
-    x = features.float()
-    deviation, mean = torch.std_mean(x, dim=(2, 3), correction=0, keepdim=True)
-    return F.normalize((x - mean) / (deviation + 1e-6), dim=1) * x.shape[1] ** 0.5
+    x = features.to(torch.float32, memory_format=torch.channels_last)
+    x = x - x.mean(dim=(2, 3), keepdim=True)
+    # Not `torch.std_mean`, which takes thirty times as long on a CPU.
+    x = x * (x.square().mean(dim=(2, 3), keepdim=True) + 1e-12).rsqrt()
+    return (F.normalize(x, dim=1) * x.shape[1] ** 0.5).to(features.dtype)
 
 
 def _leaky(inputs: int, channels: int, dilation: int = 1) -> list[nn.Module]:

@@ -157,12 +157,14 @@ class Lesson:
         if self._exam is None:
             return None
         batch, scores = self._exam, []
+        self.network.eval()
         for n in range(len(batch.truth)):
             one = Batch(*(part[n : n + 1] for part in vars(batch).values())).to(state.device)
             with state.accelerator.autocast():
                 filled = self.network(one.truth, one.hole | one.unknown, one.near, one.near_hidden)
             made = (filled.pictures[0].clamp(-1, 1) + 1) / 2
             scores.append(psnr(made, (one.truth[0] + 1) / 2, one.hole[0]))
+        self.network.train()
         return average(torch.cat(scores)).value
 
 

@@ -76,8 +76,9 @@ def test_without_recurrence_nothing_is_asked_of_the_frame_before() -> None:
 def test_with_recurrence_each_term_has_its_weight() -> None:
     batch = drawn(RECURRENT)
     once = cost(batch, RECURRENT)
-    weights = {"alignment": 0.1, "flow": 20.0, "short_term": 2.0, "long_term": 2.0}
-    twice = cost(batch, replace(RECURRENT, **weights))
+    weights = ("alignment", "flow", "short_term", "long_term")
+    doubled = {name: 2 * getattr(RECURRENT, name) for name in weights}
+    twice = cost(batch, replace(RECURRENT, **doubled))
     assert set(once) == {"reconstruction", *weights}
     for name in weights:
         assert once[name] > 0
