@@ -84,13 +84,13 @@ def orthogonal(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    square = x @ x.mT
+    square = x.bmm(x.mT)
     turn = factor = _polynomial(square)
     for _ in range(ITERATIONS - 1):
-        square = factor @ square @ factor
+        square = factor.bmm(square).bmm(factor)
         factor = _polynomial(square)
-        turn = factor @ turn
-    x = turn @ x
+        turn = factor.bmm(turn)
+    x = turn.bmm(x)
     return x.mT if tall else x
 
 
