@@ -138,7 +138,6 @@ def _learn(options: argparse.Namespace, network: vinet.VINet) -> None:
     config = LessonConfig(
         options.steps,
         batch=2,
-        learning_rate=1e-3,
         shares=options.shares,
         window_px=options.window,
         report_every=20,
