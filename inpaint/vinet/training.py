@@ -34,14 +34,14 @@ from inpaint.vinet.network import OFFSETS, Filled, neighbours
 
 @dataclass(frozen=True)
 class TrainConfig(Schedule):
-    """How to train: the last stage. Weights, frames and supports are the authors', but for one.
+    """How to train: the last stage. Frames, supports and weights are the authors', flow's is not.
 
     Attributes:
         frames: consecutive frames of a sample. With 1 nothing is carried from frame to frame.
         supports: neighbours that are shown, 4 or 1; a single one stands in for all.
         holes: laid over the clips to learn on.
         hole_weight: of the hole's reconstruction, where the frame's is 1.
-        alignment: weight of the alignment loss.
+        alignment: weight of the alignment loss, which is ours.
         flow: weight of the flow loss; the authors' 10 leaves little to the reconstruction.
         short_term: weight of the warping loss against the frame before.
         long_term: the same against the sample's first frame.

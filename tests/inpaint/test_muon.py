@@ -12,6 +12,7 @@ from inpaint.learning import begin
 from inpaint.muon import Muon, orthogonal
 from inpaint.network import build
 from inpaint.recipes import FitConfig
+from inpaint.vinet import network as vinet
 
 CONFIG = FitConfig(steps=4, batch=2, optimizer="muon", learning_rate=2e-2, report_every=1)
 
@@ -41,15 +42,34 @@ def test_a_direction_that_hardly_counts_is_stretched_and_nothing_else_comes_of_i
 
 
 def test_a_step_does_not_depend_on_the_size_of_the_gradient() -> None:
-    ends = []
-    for size in (1e3, 1.0):
+    ends = {}
+    for size in (1e3, 1.0, 1e-3):
         network = build(COARSE)
         optimizer = Muon(network, lr=0.02)
         for parameter in network.parameters():
             parameter.grad = size * noise(*parameter.shape)
         optimizer.step()
-        ends.append([parameter.detach().clone() for parameter in network.parameters()])
-    assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(*ends, strict=True))
+        ends[size] = [group["params"] for group in optimizer.param_groups]
+    for size in (1e3, 1e-3):
+        for one, other in zip(ends[size][0], ends[1.0][0], strict=True):
+            assert torch.allclose(one, other, atol=1e-5)
+    for one, other in zip(ends[1e3][1], ends[1.0][1], strict=True):  # Adam's, with its epsilon
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+def test_the_heads_and_what_is_as_narrow_are_left_to_adam_and_no_other_convolution() -> None:
+    network = vinet.build(vinet.CAPACITIES["small"])
+    groups = [group["params"] for group in Muon(network, lr=0.02).param_groups]
+    moved = {id(weight) for weight in groups[0]}
+    heads = [
+        m.out_channels
+        for m in network.modules()
+        if isinstance(m, torch.nn.Conv2d) and id(m.weight) not in moved
+    ]
+    # Shares and flows of three alignments and of the frame before, the picture, and the finest
+    # share's hidden two.
+    assert sorted(heads) == [1] * 4 + [2] * 8 + [3] + [4] * 2
+    assert len(groups[0]) + len(groups[1]) == len(list(network.parameters()))
 
 
 def test_every_parameter_is_learnt() -> None:
