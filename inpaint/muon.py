@@ -13,7 +13,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ADAM_SHARE = 0.1
 
 HEAD_CHANNELS = 4
-"""Pictures, flows and shares have no more; a hidden convolution as narrow counts as one of these."""
+"""Pictures, flows and shares have no more; a hidden convolution as narrow counts as one of them."""
 
 
 class Muon(torch.optim.Adam):
