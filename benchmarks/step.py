@@ -34,7 +34,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.variants import Variant, Work, ours, stepper, variants
+from benchmarks.variants import Variant, Work, ours, simplify, stepper, variants
 from inpaint.network import CAPACITIES, build
 from inpaint.precision import Precision, resolve
 from inpaint.recipes import RECIPES
@@ -92,9 +92,10 @@ def matrix_rate(dtype: torch.dtype, device: torch.device, tries: int = 7) -> flo
     return 2 * side**3 / min(seconds[1:])
 
 
-def flops(work: Work) -> int:
+def flops(work: Work, variant: Variant) -> int:
     """Count the FLOPs of the network's forward and backward, without computing anything."""
     network = build(CAPACITIES[work.capacity]).to("meta")
+    simplify(network, variant)
     pictures = torch.empty(work.config.batch, 4, *work.size, device="meta")
     with FlopCounterMode(display=False) as counter:
         sum(stage.sum() for stage in network(pictures[:, :3], pictures[:, 3:])).backward()
@@ -124,8 +125,8 @@ def _report(work: Work, options: argparse.Namespace, rates: dict[Precision, floa
     """Print the tables of a work."""
     height, width = work.size
     what = f"`{work.name}`: `{work.capacity}`, {height}×{width}, batch {work.config.batch}"
-    print(f"\n{what}, {flops(work) / 1e9:,.0f} GFLOP a step\n", flush=True)
-    head = ["step", "steps/s", "× plain", "GFLOP/s", "of the matrix rate", "peak, GiB"]
+    print(f"\n{what}\n", flush=True)
+    head = ["step", "GFLOP", "steps/s", "× plain", "of the matrix rate", "peak, GiB"]
     _table(head, _compared(work, options, rates))
     if options.memory:
         print()
@@ -136,16 +137,16 @@ def _compared(
     work: Work, options: argparse.Namespace, rates: dict[Precision, float]
 ) -> Iterator[list[str]]:
     """Yield a row for each variant."""
-    device, cost = torch.device(options.device), flops(work)
+    device = torch.device(options.device)
     takes, refused = _started(work, device)
     found = list(rounds(list(takes.values()), options.seconds, options.rounds, device))
     for variant, times in zip(takes, zip(*found, strict=True), strict=True):
-        speed = 1 / statistics.median(times)
+        speed, cost = 1 / statistics.median(times), flops(work, variant)
         gain = statistics.median(first[0] / t for first, t in zip(found, times, strict=True))
         rate = rates.get(resolve(variant.precision, device), math.nan)
-        figures = [f"{gain:.2f}", f"{cost * speed / 1e9:,.0f}", f"{cost * speed / rate:.0%}"]
+        figures = [f"{speed:.3g}", f"{gain:.2f}", f"{cost * speed / rate:.0%}"]
         peak = peak_gib(work, variant, options)
-        yield [variant.name, f"{speed:.3g}", *figures, f"{peak:.2f}"]
+        yield [variant.name, f"{cost / 1e9:,.1f}", *figures, f"{peak:.2f}"]
     for name, reason in refused.items():
         yield [name, f"not measured: {reason}", *["–"] * 4]
 

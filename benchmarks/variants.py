@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inpaint.clip import Clip
-from inpaint.gated import GatedConv
+from inpaint.gated import GatedConv, GatedUp
 from inpaint.holes import centre_rectangle
 from inpaint.learning import State, begin
 from inpaint.network import CAPACITIES, Network, build
@@ -44,6 +44,7 @@ class Variant:
 
     Attributes:
         fused_gate: `inpaint.gated.gated`, or the same formula by plain autograd.
+        transposed: `inpaint.gated.GatedUp` as it is, or pixels repeated and then convolved.
         engine: `compile` has the network compiled; `graph` replays forward and backward as a CUDA
             graph.
     """
@@ -53,6 +54,7 @@ class Variant:
     precision: Precision = "off"
     channels_last: bool = False
     fused_gate: bool = False
+    transposed: bool = False
     engine: Literal["eager", "compile", "graph"] = "eager"
 
 
@@ -65,6 +67,7 @@ def variants(own: Optimizer, device: torch.device) -> list[Variant]:
         replace(plain, name="plain + bf16", precision="bf16"),
         replace(plain, name="plain + channels-last", channels_last=True),
         replace(plain, name="plain + fused gate", fused_gate=True),
+        replace(plain, name="plain + transposed enlarging", transposed=True),
         full,
         ours(other),
         replace(full, name="project + compile", engine="compile"),
@@ -77,7 +80,7 @@ def variants(own: Optimizer, device: torch.device) -> list[Variant]:
 
 def ours(optimizer: Optimizer) -> Variant:
     """Return the step as the project takes it."""
-    return Variant(f"project, {optimizer.capitalize()}", optimizer, "auto", True, True)
+    return Variant(f"project, {optimizer.capitalize()}", optimizer, "auto", True, True, True)
 
 
 def stepper(work: Work, variant: Variant, device: torch.device) -> Callable[[], Tensor]:
@@ -87,8 +90,7 @@ def stepper(work: Work, variant: Variant, device: torch.device) -> Callable[[], 
     state = begin(network, config, device)
     if not variant.channels_last:
         network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    if not variant.fused_gate:
-        _unfuse(network)
+    simplify(network, variant)
     if variant.engine == "graph":
         return _captured(network, clip, config, state)
     features = features_of(network, config, device)
@@ -99,6 +101,14 @@ def stepper(work: Work, variant: Variant, device: torch.device) -> Callable[[], 
         return step(run, clip, batch, features, config, state, config.learning_rate)  # type: ignore[arg-type]
 
     return take
+
+
+def simplify(network: Network, variant: Variant) -> None:
+    """Take away what the project's layers have and the variant has not."""
+    if not variant.fused_gate:
+        _unfuse(network)
+    if not variant.transposed:
+        _repeat(network)
 
 
 def noise(size: tuple[int, int]) -> Clip:
@@ -112,12 +122,22 @@ def noise(size: tuple[int, int]) -> Clip:
 def _unfuse(network: Network) -> None:
     for layer in network.modules():
         if isinstance(layer, GatedConv):
-            layer.forward = partial(_unfused, layer)  # type: ignore[method-assign]
+            layer.gate = partial(_unfused, layer)  # type: ignore[method-assign]
 
 
-def _unfused(layer: GatedConv, x: Tensor) -> Tensor:
-    a, b = layer.conv(x).chunk(2, dim=1)
+def _unfused(layer: GatedConv, both: Tensor) -> Tensor:
+    a, b = both.chunk(2, dim=1)
     return (F.elu(a) if layer.activation == "elu" else F.relu(a)) * torch.sigmoid(b)
+
+
+def _repeat(network: Network) -> None:
+    for layer in network.modules():
+        if isinstance(layer, GatedUp):
+            layer.forward = partial(_repeated, layer)  # type: ignore[method-assign]
+
+
+def _repeated(layer: GatedUp, x: Tensor) -> Tensor:
+    return layer.gated(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
 class _Gradient(State):

@@ -39,18 +39,30 @@ class GatedConv(nn.Module):
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
-        return gated(self.conv(x), self.activation)
+        return self.gate(self.conv(x))
+
+    def gate(self, both: Tensor) -> Tensor:
+        return gated(both, self.activation)
 
 
 class GatedUp(nn.Module):
-    """Nearest-neighbour ×2, then a gated 3×3: `(B, inputs, H, W) → (B, channels / 2, 2H, 2W)`."""
+    """Nearest-neighbour ×2, then a gated 3×3: `(B, inputs, H, W) → (B, channels / 2, 2H, 2W)`.
+
+    Computed as one transposed 4×4 convolution of stride 2: a pixel that is repeated meets the sums
+    of the 3×3 taps that would have met it. That is 4/9 of the multiplications, and no large input.
+    """
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
         self.gated = GatedConv(inputs, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gated(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        conv = self.gated.conv
+        sums = F.avg_pool2d(conv.weight, 2, stride=1, padding=1, divisor_override=1)
+        both = F.conv_transpose2d(x, sums.flip(2, 3).transpose(0, 1), stride=2, padding=1)
+        assert conv.bias is not None
+        # Added by itself: PyTorch's gradient of a bias is slow in bf16 on CPUs.
+        return self.gated.gate(both.add_(conv.bias.to(both.dtype)[:, None, None]))
 
 
 def gated(both: Tensor, activation: Activation = "elu") -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,26 +38,29 @@ class Muon(torch.optim.Adam):
         own = {id(weight) for weight in hidden}
         rest = [p for p in network.parameters() if id(p) not in own]
         super().__init__(
-            [{"params": hidden, "share": 1.0}, {"params": rest, "share": ADAM_SHARE}], lr
+            [{"params": hidden, "share": 1.0}, {"params": rest, "share": ADAM_SHARE}],
+            lr,
+            fused=True,
         )
-        self._alike: dict[tuple[int, int], list[Tensor]] = {}
+        self._step_supports_amp_scaling = False  # as fused Adam's does: not all of this is fused
+        self._of_rows: dict[int, list[Tensor]] = {}
         for weight in hidden:
-            self._alike.setdefault((len(weight), weight[0].numel()), []).append(weight)
+            self._of_rows.setdefault(len(weight), []).append(weight)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step. The gradients of the convolutions are None afterwards."""
         rate = self.param_groups[0]["lr"]
-        for (rows, columns), weights in self._alike.items():
+        for rows, weights in self._of_rows.items():
             same = [weight for weight in weights if weight.grad is not None]
             if not same:
                 continue
             # Columns in the order of channels-last memory; to the result it is all one.
             ahead = [move.movedim(1, 3) for move in self._ahead(same)]
-            moves = orthogonal(torch.stack([move.reshape(rows, columns) for move in ahead]))
+            moves = _together(orthogonal, [move.reshape(rows, -1) for move in ahead])
             for weight, move, like in zip(same, moves, ahead, strict=True):
                 turned = move.reshape(like.shape).movedim(3, 1)
-                weight.add_(turned, alpha=-rate * max(1, rows / columns) ** 0.5)
+                weight.add_(turned, alpha=-rate * max(1, rows / move.shape[1]) ** 0.5)
                 weight.grad = None  # so that Adam passes it over
         super().step()
 
@@ -71,6 +75,14 @@ class Muon(torch.optim.Adam):
             means.append(state["exp_avg"])
         torch._foreach_lerp_(means, gradients, 1 - MOMENTUM)
         return list(torch._foreach_lerp(gradients, means, MOMENTUM))
+
+
+def _together(work: Callable[[Tensor], Tensor], matrices: list[Tensor]) -> list[Tensor]:
+    """Do a work on matrices of as many rows at once, where columns of zeros change nothing."""
+    columns = [matrix.shape[1] for matrix in matrices]
+    batch = matrices[0].new_zeros(len(matrices), len(matrices[0]), max(columns))
+    torch._foreach_copy_([one[:, :n] for one, n in zip(batch, columns, strict=True)], matrices)
+    return [one[:, :n] for one, n in zip(work(batch), columns, strict=True)]
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

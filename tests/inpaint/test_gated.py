@@ -39,8 +39,24 @@ def test_a_stride_halves_the_size_rounded_up() -> None:
 def test_up_repeats_every_pixel_twice_before_it_convolves() -> None:
     layer, x = GatedUp(3, 8), noise(1, 3, 5, 6)
     repeated = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    assert torch.allclose(layer(x), layer.gated(repeated))
+    assert torch.allclose(layer(x), layer.gated(repeated), atol=1e-6)
     assert layer(x).shape == (1, 4, 10, 12)
+
+
+@pytest.mark.parametrize("channels", [4, 12, 16, 24, 48])
+def test_up_learns_what_repeating_would_in_half_precision_too(channels: int) -> None:
+    torch.manual_seed(0)
+    layer, x = GatedUp(channels, 2 * channels), noise(2, channels, 9, 14)
+    upstream = noise(2, channels, 18, 28)
+    repeated = layer.gated(x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+    exact = torch.autograd.grad(repeated, list(layer.parameters()), upstream)
+    layer.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.autocast("cpu", torch.bfloat16):
+        up = layer(x.to(memory_format=torch.channels_last))
+    assert torch.allclose(up.float(), repeated, atol=0.03)
+    found = torch.autograd.grad(up, list(layer.parameters()), upstream.bfloat16())
+    for one, other in zip(found, exact, strict=True):
+        assert F.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.999
 
 
 @pytest.mark.parametrize("activation", ["elu", "relu"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from inpaint_fakes import COARSE, CPU, clip, fitted
@@ -70,6 +72,35 @@ def test_the_heads_and_what_is_as_narrow_are_left_to_adam_and_no_other_convoluti
     # share's hidden two.
     assert sorted(heads) == [1] * 4 + [2] * 8 + [3] + [4] * 2
     assert len(groups[0]) + len(groups[1]) == len(list(network.parameters()))
+
+
+def test_a_convolution_moves_as_it_would_alone() -> None:
+    kernels = [(3, 8, 3), (5, 8, 1), (40, 8, 5), (2, 16, 3)]
+    together = torch.nn.ModuleList(torch.nn.Conv2d(*kernel) for kernel in kernels)
+    alone = [Muon(layer, lr=0.02) for layer in copy.deepcopy(together)]
+    for parameter in together.parameters():
+        parameter.grad = noise(*parameter.shape)
+    optimizer = Muon(together, lr=0.02)
+    optimizer.step()
+    for layer, single in zip(together, alone, strict=True):
+        for group in single.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = noise(*parameter.shape)
+        single.step()
+        assert torch.allclose(layer.weight, single.param_groups[0]["params"][0], atol=1e-5)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_gradients_are_the_loss_s_own_though_it_is_scaled_for_half_precision(scaled: bool) -> None:
+    layer = torch.nn.Conv2d(3, 8, 3)
+    optimizer = Muon(layer, lr=0.02)
+    before = layer.bias.detach().clone()
+    scaler = torch.amp.GradScaler("cpu", enabled=scaled)
+    scaler.scale(1e-8 * layer(noise(1, 3, 9, 9)).sum()).backward()
+    scaler.step(optimizer)
+    # 49 places: a gradient of 4.9e-7, where Adam's epsilon of 1e-8 takes two parts of a hundred.
+    assert (before - layer.bias.detach()).tolist() == pytest.approx([0.98 * 0.02] * 8, rel=1e-3)
+    assert float(optimizer.state[layer.weight]["exp_avg"].abs().max()) < 1e-7
 
 
 def test_every_parameter_is_learnt() -> None:
