@@ -87,7 +87,7 @@ class Figures:
         sharpness: fine detail in the hole over the truth's there.
         seconds: from the frames to the filled ones, measuring left out.
         validation_psnr: the fit's own estimate at its end, in dB.
-        curve: steps done, and the network's hole PSNR then.
+        curve: frames seen, and the network's hole PSNR then.
     """
 
     whole_psnr: float | None
@@ -101,16 +101,16 @@ class Figures:
     curve: Sequence[tuple[int, float]] = ()
 
     @property
-    def steps(self) -> int | None:
+    def seen(self) -> int | None:
         return self.curve[-1][0] if self.curve else None
 
     @property
-    def steps_to_95(self) -> int | None:
-        return steps_to(0.95, self.curve)
+    def seen_to_95(self) -> int | None:
+        return seen_to(0.95, self.curve)
 
     @property
-    def steps_to_99(self) -> int | None:
-        return steps_to(0.99, self.curve)
+    def seen_to_99(self) -> int | None:
+        return seen_to(0.99, self.curve)
 
 
 def called(folder: str) -> str:
@@ -184,13 +184,13 @@ def compared(filled: np.ndarray, frames: np.ndarray, holes: np.ndarray) -> dict[
     }
 
 
-def steps_to(share: float, curve: Sequence[tuple[int, float]]) -> int | None:
-    """Return the first steps from which on a curve keeps to a share of its final value."""
+def seen_to(share: float, curve: Sequence[tuple[int, float]]) -> int | None:
+    """Return the fewest frames seen from which on a curve keeps to a share of its final value."""
     reached = None
-    for step, value in reversed(curve):
+    for seen, value in reversed(curve):
         if value < share * curve[-1][1]:
             break
-        reached = step
+        reached = seen
     return reached
 
 
@@ -228,7 +228,7 @@ def _learnt(
         estimate = stand.validation_psnr
         if stand.entry:
             paused = time.monotonic()
-            curve.append((stand.step, _hole_psnr(network, clip, state)))
+            curve.append((stand.step * config.batch, _hole_psnr(network, clip, state)))
             measuring += time.monotonic() - paused
     blend = weigh(network, clip, judge, state.accelerator) if config.prior != "none" else None
     estimate = estimate if blend is None else blend.validation_psnr

@@ -75,7 +75,7 @@ def report(options: argparse.Namespace, figures: dict[tuple[str, int], Figures])
             f"| {steps} | {cold.curve[-1][1]:.2f} | {warm.curve[-1][1]:.2f} "
             f"| {cold.hole_psnr:.2f} | {warm.hole_psnr:.2f} |"
         )
-    lines += ["", f"Steps to 90, 95 and 99 % of {goal:.2f} dB, in the longest fit:", ""]
+    lines += ["", f"Frames seen to 90, 95 and 99 % of {goal:.2f} dB, in the longest fit:", ""]
     for name in ("cold", "warm"):
         curve = figures[name, max(options.fits)].curve
         reached = [_reached(share * goal, curve) for share in (0.9, 0.95, 0.99)]
@@ -84,7 +84,7 @@ def report(options: argparse.Namespace, figures: dict[tuple[str, int], Figures])
 
 
 def _reached(level: float, curve: Sequence[tuple[int, float]]) -> int | None:
-    return next((step for step, value in curve if value >= level), None)
+    return next((seen for seen, value in curve if value >= level), None)
 
 
 def _kept(options: argparse.Namespace) -> bytes:

@@ -58,7 +58,8 @@ RECIPES = {
     "paper": FitConfig(),
     # Ours: see docs/decisions.md for what each part brought.
     "fast": FitConfig(
-        steps=3_000,
+        steps=6_000,
+        batch=2,
         optimizer="muon",
         learning_rate=2e-2,
         schedule="trapezoid",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.fillings import Figures, Work, back_and_forth, compared, read, steps_to
+from benchmarks.fillings import Figures, Work, back_and_forth, compared, read, seen_to
 from benchmarks.quality import kept, main, report, works
 
 SIZE = (32, 48)
@@ -39,10 +39,10 @@ def test_a_known_error_gives_its_psnr_and_the_truth_is_as_sharp_as_itself(two: l
 
 def test_a_share_counts_as_reached_where_the_curve_never_falls_below_it_again() -> None:
     curve = [(10, 19.5), (20, 15.0), (30, 19.1), (40, 20.0)]
-    assert steps_to(0.95, curve) == 30
-    assert steps_to(0.99, curve) == 40
-    assert steps_to(0.5, curve) == 10
-    assert steps_to(0.95, []) is None
+    assert seen_to(0.95, curve) == 30
+    assert seen_to(0.99, curve) == 40
+    assert seen_to(0.5, curve) == 10
+    assert seen_to(0.95, []) is None
 
 
 def test_the_same_command_measures_nothing_twice(
