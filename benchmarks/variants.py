@@ -17,15 +17,13 @@ from torch import Tensor
 from inpaint.clip import Clip
 from inpaint.gated import GatedConv, GatedUp
 from inpaint.holes import centre_rectangle
-from inpaint.learning import State, begin
+from inpaint.learning import Optimizer, State, begin
 from inpaint.network import CAPACITIES, Network, build
 from inpaint.precision import Precision
 from inpaint.recipes import FitConfig
 from inpaint.step import draw_batch, features_of, step
 
 FRAMES = 8
-
-Optimizer = Literal["adam", "muon"]
 
 
 @dataclass(frozen=True)

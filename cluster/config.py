@@ -12,6 +12,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from cluster.bounds import (
+    Batch,
+    CooldownShare,
+    Count,
+    Every,
+    HoleWeight,
+    LearningRate,
+    LossWeight,
+    Seed,
+    Share,
+    ShiftedHoles,
+    Steps,
+)
 from cluster.strict import (
     ConfigError,
     Name,
@@ -26,8 +39,11 @@ from cluster.strict import (
     validated,
 )
 from inpaint import propagate
+from inpaint.learning import Course, Optimizer
+from inpaint.losses import AmbiguityForm
+from inpaint.precision import Precision
 from inpaint.propagate import PropagateConfig
-from inpaint.recipes import RECIPES, FitConfig
+from inpaint.recipes import RECIPES, Compared, FitConfig, Holes, Prior
 from inpaint.warps import WarpRanges
 
 _WARPS = WarpRanges()
@@ -74,29 +90,29 @@ class WarpOptions(Options):
 class FitOptions(Options):
     """What differs from the recipe, None where nothing does; meanings: `inpaint.FitConfig`."""
 
-    steps: int | None = Field(None, ge=1, le=10_000_000)
-    batch: int | None = Field(None, ge=1, le=1024)
-    optimizer: Literal["adam", "muon"] | None = None
-    learning_rate: float | None = Field(None, gt=0, lt=1)
-    schedule: Literal["constant", "cosine", "trapezoid"] | None = None
-    warmup_steps: int | None = Field(None, ge=0)
-    cooldown_share: float | None = Field(None, gt=0, lt=1)
-    patience: int | None = Field(None, ge=0)
+    steps: Steps | None = None
+    batch: Batch | None = None
+    optimizer: Optimizer | None = None
+    learning_rate: LearningRate | None = None
+    schedule: Course | None = None
+    warmup_steps: Count | None = None
+    cooldown_share: CooldownShare | None = None
+    patience: Count | None = None
     least_gain_db: float | None = Field(None, ge=0)
-    shifted_holes: int | None = Field(None, ge=1, le=32)
-    hole_weight: float | None = Field(None, ge=0, le=1000)
-    holes: Literal["shifted", "free_form"] | None = None
-    ambiguity: float | None = Field(None, ge=0, le=100)
-    ambiguity_form: Literal["contextual", "minimum"] | None = None
+    shifted_holes: ShiftedHoles | None = None
+    hole_weight: HoleWeight | None = None
+    holes: Holes | None = None
+    ambiguity: LossWeight | None = None
+    ambiguity_form: AmbiguityForm | None = None
     ambiguity_floor: float | None = Field(None, ge=0, le=10)
-    features: Literal["internal", "vgg19"] | None = None
+    features: Compared | None = None
     features_path: Text | None = None
-    stabilisation: float | None = Field(None, ge=0, le=100)
-    regularise_share: float | None = Field(None, ge=0, le=1)
-    prior: Literal["none", "propagated", "vinet"] | None = None
+    stabilisation: LossWeight | None = None
+    regularise_share: Share | None = None
+    prior: Prior | None = None
     warps: WarpOptions | None = None
-    report_every: int | None = Field(None, ge=1)
-    validate_every: int | None = Field(None, ge=1)
+    report_every: Every | None = None
+    validate_every: Every | None = None
 
 
 class ProgressiveOptions(Options):
@@ -112,9 +128,9 @@ class ProgressiveOptions(Options):
     """
 
     scales: Literal["auto"] | list[Annotated[int, Field(ge=1, le=64)]] = "auto"
-    steps: int | None = Field(None, ge=1, le=10_000_000)
+    steps: Steps | None = None
     window_px: int = Field(256, ge=32, le=2048, multiple_of=4)
-    uniform_share: float = Field(0.25, ge=0, le=1)
+    uniform_share: Share = 0.25
 
     @field_validator("scales")
     @classmethod
@@ -134,9 +150,9 @@ class PropagateOptions(Options):
 
     recipe: Literal["fast", "paper"] = "fast"
     capacity: Literal["small", "base", "paper"] | None = None
-    steps: int | None = Field(None, ge=1, le=10_000_000)
-    batch: int | None = Field(None, ge=1, le=1024)
-    learning_rate: float | None = Field(None, gt=0, lt=1)
+    steps: Steps | None = None
+    batch: Batch | None = None
+    learning_rate: LearningRate | None = None
     alpha: float | None = Field(None, gt=0, le=1)
     threshold: float | None = Field(None, gt=0, lt=1)
     grow_px: int = Field(4, ge=0, le=512)
@@ -217,8 +233,8 @@ class Config(Options):
     fit: FitOptions = FitOptions()
     progressive: ProgressiveOptions = ProgressiveOptions()
     validation_share: float = Field(0.05, ge=0, le=0.2)
-    seed: int = Field(0, ge=0, lt=2**63)
-    precision: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    seed: Seed = 0
+    precision: Precision = "auto"
     propagate: PropagateOptions = PropagateOptions()
     # How to run.
     runner: Literal["ray", "serial"] = "ray"

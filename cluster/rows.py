@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from cluster.bounds import Seed
 from cluster.config import Config
 from cluster.protocols import Protocol
 from cluster.strict import (
@@ -43,7 +44,7 @@ class EvaluateConfig(Options):
     protocols: list[Protocol] = Field(["fixed", "shuffle"], min_length=1)
     frames: int | None = Field(None, ge=2)
     size: Size = "432x240"
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: Seed = 0
     runner: Literal["ray", "serial"] = "ray"
     base: dict[str, Any] = Field(default_factory=dict)
     rows: dict[Text, dict[str, Any]] = Field(default_factory=dict)

@@ -3,52 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from cluster.bounds import (
+    Batch,
+    CooldownShare,
+    Count,
+    Every,
+    HoleWeight,
+    LearningRate,
+    Seed,
+    Share,
+    ShiftedHoles,
+    Steps,
+)
 from cluster.config import Cpus
 from cluster.strict import Options, Size, Text, read_values, validated
+from inpaint.learning import Course, Optimizer
+from inpaint.precision import Precision
 from inpaint.vinet.lesson import LessonConfig
 from inpaint.warmstart import WarmstartConfig
 
-Share = Annotated[float, Field(ge=0, le=1)]
 _FIT, _VINET = WarmstartConfig(), LessonConfig()
 
 
 class TrainFit(Options):
     """How the network learns; meanings: `inpaint.WarmstartConfig`."""
 
-    steps: int = Field(_FIT.steps, ge=1, le=100_000_000)
-    batch: int = Field(_FIT.batch, ge=1, le=4096)
-    optimizer: Literal["adam", "muon"] = _FIT.optimizer
-    learning_rate: float = Field(_FIT.learning_rate, gt=0, lt=1)
-    schedule: Literal["constant", "cosine", "trapezoid"] = _FIT.schedule
-    warmup_steps: int = Field(_FIT.warmup_steps, ge=0)
-    cooldown_share: float = Field(_FIT.cooldown_share, gt=0, lt=1)
-    shifted_holes: int = Field(_FIT.shifted_holes, ge=1, le=32)
-    hole_weight: float = Field(_FIT.hole_weight, ge=0, le=1000)
-    renew_every: int = Field(_FIT.renew_every, ge=1)
-    report_every: int = Field(20, ge=1)
-    validate_every: int = Field(_FIT.validate_every, ge=1)
+    steps: Steps = _FIT.steps
+    batch: Batch = _FIT.batch
+    optimizer: Optimizer = _FIT.optimizer
+    learning_rate: LearningRate = _FIT.learning_rate
+    schedule: Course = _FIT.schedule
+    warmup_steps: Count = _FIT.warmup_steps
+    cooldown_share: CooldownShare = _FIT.cooldown_share
+    shifted_holes: ShiftedHoles = _FIT.shifted_holes
+    hole_weight: HoleWeight = _FIT.hole_weight
+    renew_every: Every = _FIT.renew_every
+    report_every: Every = 20
+    validate_every: Every = _FIT.validate_every
 
 
 class VINetFit(Options):
     """How VINet learns; meanings: `inpaint.vinet.lesson.LessonConfig`."""
 
-    steps: int = Field(_VINET.steps, ge=1, le=100_000_000)
-    batch: int = Field(_VINET.batch, ge=1, le=4096)
-    optimizer: Literal["adam", "muon"] = _VINET.optimizer
-    learning_rate: float = Field(_VINET.learning_rate, gt=0, lt=1)
-    schedule: Literal["constant", "cosine", "trapezoid"] = _VINET.schedule
-    warmup_steps: int = Field(_VINET.warmup_steps, ge=0)
-    cooldown_share: float = Field(_VINET.cooldown_share, gt=0, lt=1)
+    steps: Steps = _VINET.steps
+    batch: Batch = _VINET.batch
+    optimizer: Optimizer = _VINET.optimizer
+    learning_rate: LearningRate = _VINET.learning_rate
+    schedule: Course = _VINET.schedule
+    warmup_steps: Count = _VINET.warmup_steps
+    cooldown_share: CooldownShare = _VINET.cooldown_share
     shares: list[Share] = Field([*_VINET.shares], min_length=3, max_length=3)
     window_px: int = Field(_VINET.window_px, ge=16, le=2048, multiple_of=8)
     pan_px: float = Field(_VINET.pan_px, ge=0, le=1000)
     frames: int = Field(_VINET.frames, ge=2, le=32)
-    report_every: int = Field(20, ge=1)
-    validate_every: int = Field(_VINET.validate_every, ge=1)
+    report_every: Every = 20
+    validate_every: Every = _VINET.validate_every
 
     @field_validator("shares")
     @classmethod
@@ -79,12 +92,12 @@ class Training(Options):
     capacity: Literal["auto", "small", "base", "large"] = "auto"
     size: Size | None = None
     fit: TrainFit | VINetFit
-    seed: int = Field(0, ge=0, lt=2**63)
-    precision: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    seed: Seed = 0
+    precision: Precision = "auto"
     workers: int | None = Field(None, ge=1, le=1024)
     resources: WorkerOptions = WorkerOptions()
-    checkpoint_every: int = Field(500, ge=1)
-    max_failures: int = Field(8, ge=0)
+    checkpoint_every: Every = 500
+    max_failures: Count = 8
 
     @model_validator(mode="after")
     def _in_step(self) -> Self:

@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from inpaint.muon import Muon
 from inpaint.precision import Precision, accelerator
 
+Optimizer = Literal["adam", "muon"]
+Course = Literal["constant", "cosine", "trapezoid"]
+"""Of the learning rate."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -39,8 +43,8 @@ class Schedule:
     steps: int
     batch: int
     learning_rate: float
-    optimizer: Literal["adam", "muon"] = "adam"
-    schedule: Literal["constant", "cosine", "trapezoid"] = "constant"
+    optimizer: Optimizer = "adam"
+    schedule: Course = "constant"
     warmup_steps: int = 0
     cooldown_share: float = 0.5
     patience: int = 0

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from inpaint.features import Features
 
+AmbiguityForm = Literal["minimum", "contextual"]
+
 
 def reconstruction(stages: Sequence[Tensor], truth: Tensor, weight: Tensor) -> Tensor:
     """Weighted L1 of every stage's picture, summed over the stages.
@@ -62,7 +64,7 @@ def ambiguity(
     generated: Tensor,
     known: Tensor,
     random: torch.Generator,
-    form: Literal["minimum", "contextual"] = "minimum",
+    form: AmbiguityForm = "minimum",
     crop_px: int = 128,
     points: int = 512,
     floor: float = 1.0,

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from inpaint.learning import Schedule
+from inpaint.losses import AmbiguityForm
 from inpaint.warps import WarpRanges
+
+Holes = Literal["shifted", "free_form"]
+Compared = Literal["internal", "vgg19"]
+Prior = Literal["none", "propagated", "vinet"]
 
 
 @dataclass(frozen=True)
@@ -38,18 +43,18 @@ class FitConfig(Schedule):
     steps: int = 50_000
     batch: int = 5
     learning_rate: float = 2e-4
-    holes: Literal["shifted", "free_form"] = "shifted"
+    holes: Holes = "shifted"
     shifted_holes: int = 1
     hole_weight: float = 0.0
     ambiguity: float = 0.0
-    ambiguity_form: Literal["minimum", "contextual"] = "minimum"
+    ambiguity_form: AmbiguityForm = "minimum"
     ambiguity_floor: float = 1.0
-    features: Literal["internal", "vgg19"] = "internal"
+    features: Compared = "internal"
     features_path: str | None = None
     stabilisation: float = 0.0
     warps: WarpRanges = field(default_factory=WarpRanges)
     regularise_share: float = 0.25
-    prior: Literal["none", "propagated", "vinet"] = "none"
+    prior: Prior = "none"
     validate_every: int = 500
 
 
@@ -66,6 +71,7 @@ RECIPES = {
         warmup_steps=50,
         hole_weight=5.0,
         prior="propagated",
+        validate_every=1_000,
     ),
 }
 

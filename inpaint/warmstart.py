@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from inpaint import checkpoint
 from inpaint.clip import Clip, Footage
 from inpaint.holes import rolled
 from inpaint.internal import Exam, validate
-from inpaint.learning import Schedule, State
+from inpaint.learning import Course, Optimizer, Schedule, State
 from inpaint.losses import reconstruction
 from inpaint.network import Network
 from inpaint.progressive import Draw, Pool
@@ -47,9 +47,9 @@ class WarmstartConfig(Schedule):
 
     steps: int = 20_000
     batch: int = 8
-    optimizer: Literal["adam", "muon"] = "muon"
+    optimizer: Optimizer = "muon"
     learning_rate: float = 2e-2
-    schedule: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
+    schedule: Course = "trapezoid"
     warmup_steps: int = 50
     shifted_holes: int = 1
     hole_weight: float = 5.0

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from inpaint.clip import Clip
 from inpaint.clip import joined as clips_joined
-from inpaint.learning import Schedule, State
+from inpaint.learning import Course, Optimizer, Schedule, State
 from inpaint.metrics import average, psnr
 from inpaint.vinet.holes import draw
 from inpaint.vinet.training import STAGES, Batch, TrainConfig, chosen, joined, losses, sample
@@ -53,9 +52,9 @@ class LessonConfig(Schedule):
 
     steps: int = 100_000
     batch: int = 4
-    optimizer: Literal["adam", "muon"] = "muon"
+    optimizer: Optimizer = "muon"
     learning_rate: float = 5e-3
-    schedule: Literal["constant", "cosine", "trapezoid"] = "trapezoid"
+    schedule: Course = "trapezoid"
     warmup_steps: int = 50
     shares: Sequence[float] = (0.1, 0.5, 0.4)
     window_px: int = 128

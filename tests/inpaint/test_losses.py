@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from inpaint.features import Features, internal
 from inpaint.holes import free_form
-from inpaint.losses import ambiguity, reconstruction, stabilisation
+from inpaint.losses import AmbiguityForm, ambiguity, reconstruction, stabilisation
 from inpaint.network import build
 from inpaint.warps import WarpRanges, draw
 
@@ -95,7 +95,6 @@ def test_stability_pulls_at_both_results_and_not_where_the_weight_is_zero() -> N
 
 
 PIXELS = Features(lambda picture: picture, stride=1)
-Form = Literal["minimum", "contextual"]
 both_forms = pytest.mark.parametrize("form", ["minimum", "contextual"])
 
 
@@ -119,7 +118,7 @@ def halves() -> tuple[Tensor, Tensor]:
     return generated, known
 
 
-def slow_ambiguity(s: np.ndarray, t: np.ndarray, form: Form, floor: float) -> float:
+def slow_ambiguity(s: np.ndarray, t: np.ndarray, form: AmbiguityForm, floor: float) -> float:
     """Of the points `(P, F)` and `(Q, F)` of one sample, one pair at a time."""
     s, t = s - t.mean(axis=0), t - t.mean(axis=0)
     shortest = floor * np.linalg.norm(t, axis=1).mean()
@@ -139,7 +138,9 @@ def slow_ambiguity(s: np.ndarray, t: np.ndarray, form: Form, floor: float) -> fl
 
 @both_forms
 @pytest.mark.parametrize("floor", [0.0, 1.0])
-def test_the_ambiguity_agrees_with_pairs_taken_one_by_one(form: Form, floor: float) -> None:
+def test_the_ambiguity_agrees_with_pairs_taken_one_by_one(
+    form: AmbiguityForm, floor: float
+) -> None:
     (output, target), (generated, known) = textures(), halves()
     grown = torch.nn.functional.max_pool2d((~known).float(), 3, 1, padding=1) == 0
     slow = []
@@ -152,7 +153,7 @@ def test_the_ambiguity_agrees_with_pairs_taken_one_by_one(form: Form, floor: flo
 
 
 @both_forms
-def test_only_what_was_generated_is_pulled(form: Form) -> None:
+def test_only_what_was_generated_is_pulled(form: AmbiguityForm) -> None:
     (output, target), (generated, known) = textures(), halves()
     output.requires_grad_()
     target.requires_grad_()
@@ -173,7 +174,7 @@ def test_a_colour_the_target_has_anywhere_costs_nothing() -> None:
 
 
 @both_forms
-def test_what_the_target_hides_is_not_looked_at(form: Form) -> None:
+def test_what_the_target_hides_is_not_looked_at(form: AmbiguityForm) -> None:
     (output, target), (generated, known) = textures(), halves()
     output.requires_grad_()
     broken = target.masked_fill(~known, math.nan)
@@ -186,7 +187,7 @@ def test_what_the_target_hides_is_not_looked_at(form: Form) -> None:
 
 @both_forms
 @pytest.mark.parametrize("empty", ["generated", "known"])
-def test_nothing_to_compare_costs_nothing(form: Form, empty: str) -> None:
+def test_nothing_to_compare_costs_nothing(form: AmbiguityForm, empty: str) -> None:
     (output, target), (generated, known) = textures(), halves()
     (generated if empty == "generated" else known).zero_()
     output.requires_grad_()
@@ -198,7 +199,7 @@ def test_nothing_to_compare_costs_nothing(form: Form, empty: str) -> None:
 
 
 @both_forms
-def test_a_flat_scene_has_a_bounded_gradient(form: Form) -> None:
+def test_a_flat_scene_has_a_bounded_gradient(form: AmbiguityForm) -> None:
     generated, known = halves()
     flat = torch.full((2, 3, 10, 12), 0.4)
     output = (flat + 1e-6 * textures()[0]).requires_grad_()
@@ -233,7 +234,7 @@ def test_few_points_estimate_what_all_would_give() -> None:
 
 
 @both_forms
-def test_a_blurred_texture_costs_more_than_another_piece_of_it(form: Form) -> None:
+def test_a_blurred_texture_costs_more_than_another_piece_of_it(form: AmbiguityForm) -> None:
     output, target = textures(3, 64, 64)
     everywhere = torch.ones((2, 1, 64, 64), dtype=torch.bool)
     blurred = torch.nn.functional.avg_pool2d(output, 5, 1, padding=2)
@@ -272,7 +273,7 @@ class Unhalting(TorchDispatchMode):
 
 
 @both_forms
-def test_the_regularisers_never_wait_for_the_device(form: Form) -> None:
+def test_the_regularisers_never_wait_for_the_device(form: AmbiguityForm) -> None:
     output, target = textures(3, 40, 48)
     features, random = internal(build(COARSE)), seeded()
     with Unhalting():
@@ -286,7 +287,7 @@ def test_the_regularisers_never_wait_for_the_device(form: Form) -> None:
 
 
 @both_forms
-def test_even_features_do_not_mind_how_loud_a_channel_is(form: Form) -> None:
+def test_even_features_do_not_mind_how_loud_a_channel_is(form: AmbiguityForm) -> None:
     (output, target), (generated, known) = textures(), halves()
     loud = torch.tensor([1.0, 7.0, 0.3])[:, None, None]
     even = Features(lambda picture: picture, stride=1, even=True)
