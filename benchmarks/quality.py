@@ -127,7 +127,7 @@ def _methods(options: argparse.Namespace, clip: str, donor: str | None) -> Itera
     for seed in options.seeds:
         for recipe in options.recipes:
             batch = options.batch if recipe == "paper" else COMPARED[recipe].batch
-            steps = options.steps * options.batch // batch
+            steps = max(1, options.steps * options.batch // batch)
             config = dataclasses.replace(
                 COMPARED[recipe],
                 steps=steps,

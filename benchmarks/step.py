@@ -65,14 +65,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def works(options: argparse.Namespace) -> list[Work]:
-    """Return what is asked for, each with the size and batch it is meant for."""
-    fits = {"paper": [("base", (320, 600), 5)], "fast": [("small", (96, 160), 4)]}
+    """Return what is asked for, each with the size it is meant for and the recipe's batch."""
+    fits = {"paper": [("base", (320, 600))], "fast": [("small", (96, 160))]}
     if options.device != "cpu":
-        fits["fast"].append(("base", (240, 432), 5))
+        fits["fast"].append(("base", (240, 432)))
     found = []
     for name in options.work:
-        for capacity, size, batch in fits[name]:
-            config = replace(RECIPES[name], batch=options.batch or batch)
+        for capacity, size in fits[name]:
+            config = replace(RECIPES[name], batch=options.batch or RECIPES[name].batch)
             found.append(Work(name, capacity, options.size or size, config))
     return found
 

@@ -7,7 +7,8 @@ A clip is a folder with `frames/` and, where something is not to be learnt from,
 their own truth under the rectangle and under the masks of each donor but themselves (see
 `benchmarks.fillings`). `--learn` names those learnt from first, in this process, by the stages of
 `inpaint.vinet.lesson`; `--keep` keeps the weights, and begins with those of the file where it is
-there, which may be `cluster.train`'s. Needs torch, accelerate, numpy and opencv only.
+there, which may be `cluster.train`'s. `--fits` are steps of internal learning by the `fast` recipe,
+four frames each. Needs torch, accelerate, numpy and opencv only.
 """
 
 from __future__ import annotations

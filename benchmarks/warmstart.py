@@ -4,9 +4,9 @@
         [--keep WEIGHTS.pt] [--out FILE.json]
 
 A clip is a folder with `frames/`, its own truth under the rectangle (see `benchmarks.fillings`).
-The network learns from the known pixels of CLIPS, then HELD_OUT is fitted by the `fast` recipe at
-each number of steps. `--keep` keeps the weights, and begins with them where they are there. Needs
-torch, accelerate, numpy and opencv only.
+The network learns from the known pixels of CLIPS, then HELD_OUT is fitted by the `fast` recipe,
+four frames a step, at each number of steps. `--keep` keeps the weights, and begins with them where
+they are there. Needs torch, accelerate, numpy and opencv only.
 """
 
 from __future__ import annotations

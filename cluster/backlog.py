@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from cluster.config import Config, Cpus, Gpus, MemoryGb
+from cluster.bounds import Cpus, Gpus, MemoryGb
+from cluster.config import Config
 from cluster.strict import (
     ConfigError,
     Name,

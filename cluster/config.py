@@ -10,20 +10,26 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cluster.bounds import (
     Batch,
+    Capacity,
     CooldownShare,
     Count,
+    Cpus,
     Every,
+    Gpus,
     HoleWeight,
     LearningRate,
     LossWeight,
+    MemoryGb,
+    RunnerKind,
     Seed,
     Share,
     ShiftedHoles,
     Steps,
+    ValidationShare,
 )
 from cluster.strict import (
     ConfigError,
@@ -39,25 +45,14 @@ from cluster.strict import (
     validated,
 )
 from inpaint import propagate
-from inpaint.learning import Course, Optimizer
+from inpaint.learning import Optimizer, RateSchedule
 from inpaint.losses import AmbiguityForm
 from inpaint.precision import Precision
 from inpaint.propagate import PropagateConfig
-from inpaint.recipes import RECIPES, Compared, FitConfig, Holes, Prior
+from inpaint.recipes import RECIPES, FeatureKind, FitConfig, HoleKind, PriorKind
 from inpaint.warps import WarpRanges
 
 _WARPS = WarpRanges()
-
-
-def _whole_above_one(gpus: float) -> float:
-    if gpus > 1 and gpus != int(gpus):
-        raise ValueError("above 1 only a whole number of GPUs can be had")
-    return gpus
-
-
-Gpus = Annotated[float, Field(ge=0, le=16), AfterValidator(_whole_above_one)]
-Cpus = Annotated[int, Field(ge=1, le=256)]
-MemoryGb = Annotated[float, Field(ge=0)]
 
 
 class HoleOptions(Options):
@@ -94,22 +89,22 @@ class FitOptions(Options):
     batch: Batch | None = None
     optimizer: Optimizer | None = None
     learning_rate: LearningRate | None = None
-    schedule: Course | None = None
+    schedule: RateSchedule | None = None
     warmup_steps: Count | None = None
     cooldown_share: CooldownShare | None = None
     patience: Count | None = None
     least_gain_db: float | None = Field(None, ge=0)
     shifted_holes: ShiftedHoles | None = None
     hole_weight: HoleWeight | None = None
-    holes: Holes | None = None
+    holes: HoleKind | None = None
     ambiguity: LossWeight | None = None
     ambiguity_form: AmbiguityForm | None = None
     ambiguity_floor: float | None = Field(None, ge=0, le=10)
-    features: Compared | None = None
+    features: FeatureKind | None = None
     features_path: Text | None = None
     stabilisation: LossWeight | None = None
     regularise_share: Share | None = None
-    prior: Prior | None = None
+    prior: PriorKind | None = None
     warps: WarpOptions | None = None
     report_every: Every | None = None
     validate_every: Every | None = None
@@ -223,7 +218,7 @@ class Config(Options):
     # How to learn.
     method: Literal["internal", "vinet", "telea", "flow"] = "internal"
     recipe: Literal["fast", "paper"] = "fast"
-    capacity: Literal["auto", "small", "base", "large"] = "auto"
+    capacity: Capacity = "auto"
     size: Size | None = None
     init: Text | None = None
     init_sha256: Text | None = None
@@ -232,12 +227,12 @@ class Config(Options):
     hole: HoleOptions = HoleOptions()
     fit: FitOptions = FitOptions()
     progressive: ProgressiveOptions = ProgressiveOptions()
-    validation_share: float = Field(0.05, ge=0, le=0.2)
+    validation_share: ValidationShare = 0.05
     seed: Seed = 0
     precision: Precision = "auto"
     propagate: PropagateOptions = PropagateOptions()
     # How to run.
-    runner: Literal["ray", "serial"] = "ray"
+    runner: RunnerKind = "ray"
     resources: Resources = Resources()
     in_flight: int | None = Field(None, ge=1)
     max_attempts: int = Field(3, ge=1, le=100)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from cluster.backlog import ShotSpec
-from cluster.config import Config, fit_config
+from cluster.config import Config, fit_config, propagate_config
 from cluster.room import ONE_CORE, Need
 from cluster.strict import ConfigError
+from inpaint.learning import Schedule
 from inpaint.progressive import Scale
 
 Kind = Literal["ingest", "propagate", "inpaint", "measure", "export"]
@@ -173,24 +174,36 @@ def name_for(
 def fitted_part(
     config: Config, scales: Sequence[Scale], masks: str | None = None
 ) -> dict[str, Any]:
-    """Return what of a configuration the result depends on, as JSON values."""
-    keys = {"method"}
+    """Return what of a configuration the result depends on, as JSON values.
+
+    What the recipe gives is among it, or one that is tuned would pass for what it was.
+    """
+    keys, learnt = {"method"}, dict[str, Any]()
     if config.method == "internal":
-        keys |= {"recipe", "capacity", "fit", "validation_share", "seed", "precision"}
+        keys |= {"recipe", "capacity", "validation_share", "seed", "precision"}
+        learnt = {"fit": _learnt(fit_config(config))}
         keys |= {"progressive"} if len(scales) > 1 else set()
         keys |= {"init_sha256"} if config.init is not None else set()
         keys |= {"vinet_sha256"} if fit_config(config).prior == "vinet" else set()
     elif config.method == "vinet":
         keys |= {"capacity", "init_sha256", "validation_share", "seed", "precision"}
-    values = config.model_dump(mode="json", include=keys)
-    for reporting in ("report_every", "validate_every"):
-        values.get("fit", {}).pop(reporting, None)
+    values = config.model_dump(mode="json", include=keys) | learnt
     return values | {"scales": [scale.label for scale in scales], "masks": masks}
 
 
 def propagated_part(config: Config) -> dict[str, Any]:
     """Return what of a configuration propagated masks depend on, as JSON values."""
-    return config.model_dump(mode="json", include={"propagate", "seed", "precision"})
+    values = config.model_dump(mode="json", include={"propagate", "seed", "precision"})
+    values["propagate"] |= _learnt(propagate_config(config))
+    return values
+
+
+def _learnt(schedule: Schedule) -> dict[str, Any]:
+    """What a fit's result depends on, but for seed and precision, which stand by themselves."""
+    idle = {"seed", "precision", "report_every"}
+    if not schedule.patience:
+        idle.add("validate_every")
+    return {key: value for key, value in asdict(schedule).items() if key not in idle}
 
 
 def _difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
-from cluster.bounds import Seed
+from cluster.bounds import RunnerKind, Seed
 from cluster.config import Config
 from cluster.protocols import Protocol
 from cluster.strict import (
@@ -45,18 +45,18 @@ class EvaluateConfig(Options):
     frames: int | None = Field(None, ge=2)
     size: Size = "432x240"
     seed: Seed = 0
-    runner: Literal["ray", "serial"] = "ray"
+    runner: RunnerKind = "ray"
     base: dict[str, Any] = Field(default_factory=dict)
     rows: dict[Text, dict[str, Any]] = Field(default_factory=dict)
 
 
 def load_evaluation(path: str | None, words: Sequence[str] = ()) -> EvaluateConfig:
-    """Read a configuration file, then let `key=value` words such as `base.fit.steps=500` replace.
+    """Read a configuration file, then let `key=value` words such as `base.capacity=base` replace.
 
     Raises:
         ConfigError: every fault, one a line.
     """
-    return validated(EvaluateConfig, read_values(path, words, "base.fit.steps=500"))
+    return validated(EvaluateConfig, read_values(path, words, "base.capacity=base"))
 
 
 def rows_of(config: EvaluateConfig) -> dict[str, Config]:

@@ -11,9 +11,10 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from cluster import address
+from cluster.bounds import RunnerKind
 from cluster.config import Config
 from cluster.head import watched
 from cluster.initial import with_init
@@ -55,7 +56,7 @@ def exit_status(run: Callable[[], int]) -> int:
 
 
 @contextlib.contextmanager
-def runner(kind: Literal["ray", "serial"]) -> Iterator[tuple[Callable[..., Any], list[Need], Stop]]:
+def runner(kind: RunnerKind) -> Iterator[tuple[Callable[..., Any], list[Need], Stop]]:
     """Yield how to run an agenda, what each machine has, and whether to stop."""
     stop = Stop()
     if kind == "serial":

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
+from cluster.bounds import Steps
 from cluster.config import Config, FitOptions, WarpOptions, fit_config
 from cluster.rows import SET_HERE
 from cluster.strict import (
@@ -54,7 +55,7 @@ class SweepConfig(Options):
     shots: list[Name] | None = Field(None, min_length=1)
     sample: int = Field(4, ge=1, le=1000)
     trials: int = Field(16, ge=2, le=100_000)
-    budget_steps: int = Field(1500, ge=1, le=10_000_000)
+    budget_steps: Steps = 3000
     searcher: Literal["random", "optuna"] = "random"
     scheduler: Literal["asha", "none"] = "asha"
     max_concurrent: int | None = Field(None, ge=1)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.backlog import output
-from cluster.config import Config
+from cluster.config import Config, fit_config
 from cluster.outcome import Outcome, markdown, recommended
 from cluster.prepare import make_folder
 from cluster.running import configured, fitted_to, runner
@@ -100,6 +100,7 @@ def _folder(
     """Make the folder of this sweep, named by all that its figures depend on."""
     asked = {
         "base": base.model_dump(mode="json", exclude={"resources", "max_attempts"}),
+        "fit": dataclasses.asdict(fit_config(base)),
         "space": [dataclasses.asdict(dimension) for dimension in space],
         "archive": archive.url,
         "shots": [[shot.name, shot.attrs["fingerprint"]] for shot in shots],

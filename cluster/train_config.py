@@ -9,8 +9,10 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster.bounds import (
     Batch,
+    Capacity,
     CooldownShare,
     Count,
+    Cpus,
     Every,
     HoleWeight,
     LearningRate,
@@ -18,10 +20,10 @@ from cluster.bounds import (
     Share,
     ShiftedHoles,
     Steps,
+    ValidationShare,
 )
-from cluster.config import Cpus
 from cluster.strict import Options, Size, Text, read_values, validated
-from inpaint.learning import Course, Optimizer
+from inpaint.learning import Optimizer, RateSchedule
 from inpaint.precision import Precision
 from inpaint.vinet.lesson import LessonConfig
 from inpaint.warmstart import WarmstartConfig
@@ -36,7 +38,7 @@ class TrainFit(Options):
     batch: Batch = _FIT.batch
     optimizer: Optimizer = _FIT.optimizer
     learning_rate: LearningRate = _FIT.learning_rate
-    schedule: Course = _FIT.schedule
+    schedule: RateSchedule = _FIT.schedule
     warmup_steps: Count = _FIT.warmup_steps
     cooldown_share: CooldownShare = _FIT.cooldown_share
     shifted_holes: ShiftedHoles = _FIT.shifted_holes
@@ -53,7 +55,7 @@ class VINetFit(Options):
     batch: Batch = _VINET.batch
     optimizer: Optimizer = _VINET.optimizer
     learning_rate: LearningRate = _VINET.learning_rate
-    schedule: Course = _VINET.schedule
+    schedule: RateSchedule = _VINET.schedule
     warmup_steps: Count = _VINET.warmup_steps
     cooldown_share: CooldownShare = _VINET.cooldown_share
     shares: list[Share] = Field([*_VINET.shares], min_length=3, max_length=3)
@@ -89,7 +91,7 @@ class Training(Options):
     archive: Text = "runs/archive"
     shots: list[Text] | None = Field(None, min_length=1)
     out: Text | None = None
-    capacity: Literal["auto", "small", "base", "large"] = "auto"
+    capacity: Capacity = "auto"
     size: Size | None = None
     fit: TrainFit | VINetFit
     seed: Seed = 0
@@ -117,7 +119,7 @@ class TrainConfig(Training):
     """A warm start's training. Every key is explained in `configs/warmstart.yaml`."""
 
     fit: TrainFit = TrainFit()
-    validation_share: float = Field(0.05, ge=0, le=0.2)
+    validation_share: ValidationShare = 0.05
 
 
 class VINetTraining(Training):

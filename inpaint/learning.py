@@ -16,8 +16,7 @@ from inpaint.muon import Muon
 from inpaint.precision import Precision, accelerator
 
 Optimizer = Literal["adam", "muon"]
-Course = Literal["constant", "cosine", "trapezoid"]
-"""Of the learning rate."""
+RateSchedule = Literal["constant", "cosine", "trapezoid"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Schedule:
     batch: int
     learning_rate: float
     optimizer: Optimizer = "adam"
-    schedule: Course = "constant"
+    schedule: RateSchedule = "constant"
     warmup_steps: int = 0
     cooldown_share: float = 0.5
     patience: int = 0

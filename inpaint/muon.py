@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,25 +41,29 @@ class Muon(torch.optim.Adam):
             lr,
             fused=True,
         )
-        self._step_supports_amp_scaling = False  # as fused Adam's does: not all of this is fused
-        self._of_rows: dict[int, list[Tensor]] = {}
-        for weight in hidden:
-            self._of_rows.setdefault(len(weight), []).append(weight)
+        # Fused Adam would scale back its own gradients only; all are needed so.
+        self._step_supports_amp_scaling = False
+        self._alike: list[list[Tensor]] = []
+        for weight in sorted(hidden, key=lambda w: (len(w), w[0].numel()), reverse=True):
+            widest = self._alike[-1][0] if self._alike else None
+            if widest is None or not _alike(weight, widest):
+                self._alike.append([])
+            self._alike[-1].append(weight)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step. The gradients of the convolutions are None afterwards."""
         rate = self.param_groups[0]["lr"]
-        for rows, weights in self._of_rows.items():
+        for weights in self._alike:
             same = [weight for weight in weights if weight.grad is not None]
             if not same:
                 continue
             # Columns in the order of channels-last memory; to the result it is all one.
             ahead = [move.movedim(1, 3) for move in self._ahead(same)]
-            moves = _together(orthogonal, [move.reshape(rows, -1) for move in ahead])
+            moves = _orthogonal([move.reshape(len(move), -1) for move in ahead])
             for weight, move, like in zip(same, moves, ahead, strict=True):
                 turned = move.reshape(like.shape).movedim(3, 1)
-                weight.add_(turned, alpha=-rate * max(1, rows / move.shape[1]) ** 0.5)
+                weight.add_(turned, alpha=-rate * max(1, len(move) / move.shape[1]) ** 0.5)
                 weight.grad = None  # so that Adam passes it over
         super().step()
 
@@ -71,18 +74,27 @@ class Muon(torch.optim.Adam):
         for weight in weights:
             state = self.state[weight]
             if not state:  # named as Adam names its own
-                state["step"], state["exp_avg"] = torch.zeros(()), torch.zeros_like(weight)
+                state["step"] = torch.zeros((), device=weight.device)
+                state["exp_avg"] = torch.zeros_like(weight)
             means.append(state["exp_avg"])
         torch._foreach_lerp_(means, gradients, 1 - MOMENTUM)
         return list(torch._foreach_lerp(gradients, means, MOMENTUM))
 
 
-def _together(work: Callable[[Tensor], Tensor], matrices: list[Tensor]) -> list[Tensor]:
-    """Do a work on matrices of as many rows at once, where columns of zeros change nothing."""
+def _alike(weight: Tensor, widest: Tensor) -> bool:
+    """Whether matrices are worth being taken together: as many rows, half of the columns at least.
+
+    A small network's products take less time than the calls for them.
+    """
+    return len(weight) == len(widest) and 2 * weight[0].numel() >= widest[0].numel()
+
+
+def _orthogonal(matrices: list[Tensor]) -> list[Tensor]:
+    """Return `orthogonal` of each of as many rows: columns of zeros behind them change nothing."""
     columns = [matrix.shape[1] for matrix in matrices]
-    batch = matrices[0].new_zeros(len(matrices), len(matrices[0]), max(columns))
-    torch._foreach_copy_([one[:, :n] for one, n in zip(batch, columns, strict=True)], matrices)
-    return [one[:, :n] for one, n in zip(work(batch), columns, strict=True)]
+    padded = matrices[0].new_zeros(len(matrices), len(matrices[0]), max(columns))
+    torch._foreach_copy_([one[:, :n] for one, n in zip(padded, columns, strict=True)], matrices)
+    return [one[:, :n] for one, n in zip(orthogonal(padded), columns, strict=True)]
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ from inpaint.learning import Schedule
 from inpaint.losses import AmbiguityForm
 from inpaint.warps import WarpRanges
 
-Holes = Literal["shifted", "free_form"]
-Compared = Literal["internal", "vgg19"]
-Prior = Literal["none", "propagated", "vinet"]
+HoleKind = Literal["shifted", "free_form"]
+FeatureKind = Literal["internal", "vgg19"]
+PriorKind = Literal["none", "propagated", "vinet"]
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class FitConfig(Schedule):
     steps: int = 50_000
     batch: int = 5
     learning_rate: float = 2e-4
-    holes: Holes = "shifted"
+    holes: HoleKind = "shifted"
     shifted_holes: int = 1
     hole_weight: float = 0.0
     ambiguity: float = 0.0
     ambiguity_form: AmbiguityForm = "minimum"
     ambiguity_floor: float = 1.0
-    features: Compared = "internal"
+    features: FeatureKind = "internal"
     features_path: str | None = None
     stabilisation: float = 0.0
     warps: WarpRanges = field(default_factory=WarpRanges)
     regularise_share: float = 0.25
-    prior: Prior = "none"
+    prior: PriorKind = "none"
     validate_every: int = 500
 
 
@@ -71,7 +71,6 @@ RECIPES = {
         warmup_steps=50,
         hole_weight=5.0,
         prior="propagated",
-        validate_every=1_000,
     ),
 }
 

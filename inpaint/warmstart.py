@@ -23,7 +23,7 @@ from inpaint import checkpoint
 from inpaint.clip import Clip, Footage
 from inpaint.holes import rolled
 from inpaint.internal import Exam, validate
-from inpaint.learning import Course, Optimizer, Schedule, State
+from inpaint.learning import Optimizer, RateSchedule, Schedule, State
 from inpaint.losses import reconstruction
 from inpaint.network import Network
 from inpaint.progressive import Draw, Pool
@@ -49,7 +49,7 @@ class WarmstartConfig(Schedule):
     batch: int = 8
     optimizer: Optimizer = "muon"
     learning_rate: float = 2e-2
-    schedule: Course = "trapezoid"
+    schedule: RateSchedule = "trapezoid"
     warmup_steps: int = 50
     shifted_holes: int = 1
     hole_weight: float = 5.0

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from inpaint.clip import Clip
 from inpaint.clip import joined as clips_joined
-from inpaint.learning import Course, Optimizer, Schedule, State
+from inpaint.learning import Optimizer, RateSchedule, Schedule, State
 from inpaint.metrics import average, psnr
 from inpaint.vinet.holes import draw
 from inpaint.vinet.training import STAGES, Batch, TrainConfig, chosen, joined, losses, sample
@@ -54,7 +54,7 @@ class LessonConfig(Schedule):
     batch: int = 4
     optimizer: Optimizer = "muon"
     learning_rate: float = 5e-3
-    schedule: Course = "trapezoid"
+    schedule: RateSchedule = "trapezoid"
     warmup_steps: int = 50
     shares: Sequence[float] = (0.1, 0.5, 0.4)
     window_px: int = 128

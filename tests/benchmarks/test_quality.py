@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.fillings import Figures, Work, back_and_forth, compared, read, seen_to
+from benchmarks.fillings import Figures, Work, back_and_forth, compared, measure, read, seen_to
 from benchmarks.quality import kept, main, report, works
 
 SIZE = (32, 48)
@@ -61,6 +61,18 @@ def test_the_same_command_measures_nothing_twice(
     again = capsys.readouterr()
     assert again.err == ""
     assert tables.out.endswith(again.out)
+
+
+def test_every_recipe_sees_as_many_frames_in_batches_of_its_own(two: list[str]) -> None:
+    asked = {"protocols": ["rectangle"], "recipes": ["paper", "fast"], "seeds": [0], "steps": 3}
+    fit = {"batch": 4, "capacity": "small", "device": "cpu", "jobs": 1}
+    found = works(Namespace(clips=two[:1], size=SIZE, **asked, **fit))
+    fits = [(work, work.config) for work in found if work.config is not None]
+    assert [(work.method, one.steps, one.batch) for work, one in fits] == [
+        ("paper", 3, 4),
+        ("fast", 6, 2),
+    ]
+    assert [measure(work).seen for work, _ in fits] == [12, 12]
 
 
 def test_the_tables_show_each_clip_and_how_far_fast_is_ahead(two: list[str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from evaluation_fakes import TINY, davis
 
+from cluster.config import fit_config
 from cluster.evaluate import main
 from cluster.rows import EvaluateConfig, load_evaluation, rows_of
 from cluster.strict import CONFIGS, ConfigError, merged
@@ -168,6 +169,12 @@ def test_the_configurations_that_come_along_load_and_their_rows_differ(name):
     rows = rows_of(load_evaluation(str(CONFIGS / f"{name}.yaml")))
     values = [row.model_dump_json() for row in rows.values()]
     assert len(set(values)) == len(values) >= 4
+
+
+def test_the_recipes_are_compared_at_one_budget():
+    rows = rows_of(load_evaluation(str(CONFIGS / "evaluate.yaml"))).values()
+    fits = [fit_config(row) for row in rows if row.method == "internal"]
+    assert [fit.steps * fit.batch for fit in fits] == [6000, 6000]
 
 
 def test_words_reach_into_rows_and_base():

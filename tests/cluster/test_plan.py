@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from job_fakes import quick
 
@@ -10,6 +12,7 @@ from cluster.plan import Intent, Job, fitted_part, name_for, plan
 from cluster.room import Need
 from cluster.strict import ConfigError
 from inpaint.progressive import Scale
+from inpaint.recipes import RECIPES
 
 NEED = Need(gpus=0.5, cpus=3, memory_bytes=7)
 
@@ -92,6 +95,13 @@ def test_the_same_configuration_goes_on_with_its_own_version():
 )
 def test_whatever_the_result_depends_on_makes_a_new_version(word):
     assert version({"v001": made_by()}, word) == "v002"
+
+
+def test_a_recipe_that_is_tuned_makes_a_new_version_and_its_own_values_named_make_none(monkeypatch):
+    before = {"v001": made_by("fit.batch=null")}
+    assert version(before, f"fit.batch={RECIPES['fast'].batch}") == "v001"
+    monkeypatch.setitem(RECIPES, "fast", replace(RECIPES["fast"], batch=7))
+    assert version(before, "fit.batch=null") == "v002"
 
 
 @pytest.mark.parametrize(

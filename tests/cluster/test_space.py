@@ -33,11 +33,11 @@ def test_a_dimension_knows_its_values_and_the_default():
 def test_dotted_and_nested_keys_are_the_same_and_a_word_wins(tmp_path):
     file = tmp_path / "sweep.yaml"
     file.write_text(
-        "space:\n  fit.hole_weight: {uniform: [0, 9]}\n  fit: {batch: {choice: [4, 5]}}"
+        "space:\n  fit.hole_weight: {uniform: [0, 9]}\n  fit: {batch: {choice: [2, 5]}}"
     )
     sweep = load_sweep(str(file), ["space.fit.hole_weight={uniform: [1, 20]}"])
     found = {dimension.key: dimension.values for dimension in space_of(sweep, base_of(sweep))}
-    assert found == {"fit.hole_weight": (1, 20), "fit.batch": (4, 5)}
+    assert found == {"fit.hole_weight": (1, 20), "fit.batch": (2, 5)}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 from report_fakes import add_shot
 
 from cluster.budget import step_flops, steps_for
-from cluster.config import Config, fit_config, load_config
+from cluster.config import Config, load_config
 from cluster.initial import with_init
 from cluster.outcome import Outcome, Trial, markdown, recommended
 from cluster.room import Need
@@ -114,7 +114,7 @@ def tried(number: int, rate: float, *figures: float, state: str = "done") -> Tri
 @pytest.fixture
 def outcome(archive) -> Outcome:
     """The default, one that is better, one that was stopped, one that failed."""
-    sweep, base = asked("base.fit.hole_weight=7")
+    sweep, base = asked("base.fit.hole_weight=7", "base.fit.batch=3")
     trials = [
         tried(0, 0.02, 20.0, 30.0),
         tried(1, 0.05, 21.0, 30.5),
@@ -150,8 +150,7 @@ def test_what_is_recommended_is_what_a_launch_reads(outcome, tmp_path):
     best = tmp_path / "best.yaml"
     best.write_text(recommended(outcome, outcome.trials[1]))
     found = load_config(str(best))
-    assert (found.fit.learning_rate, found.fit.hole_weight) == (0.05, 7)
-    assert fit_config(found).batch == 2
+    assert (found.fit.learning_rate, found.fit.hole_weight, found.fit.batch) == (0.05, 7, 3)
     assert (found.capacity, found.precision, found.fit.steps) == ("small", "off", None)
     assert found.resources == Config().resources
     assert "25.75 dB" in best.read_text()

@@ -37,9 +37,9 @@ def test_a_stride_halves_the_size_rounded_up() -> None:
 
 
 def test_up_repeats_every_pixel_twice_before_it_convolves() -> None:
-    layer, x = GatedUp(3, 8), noise(1, 3, 5, 6)
+    layer, x = GatedUp(3, 8).double(), noise(1, 3, 5, 6).double()
     repeated = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    assert torch.allclose(layer(x), layer.gated(repeated), atol=1e-6)
+    assert torch.allclose(layer(x), layer.gated(repeated), atol=1e-14)
     assert layer(x).shape == (1, 4, 10, 12)
 
 
