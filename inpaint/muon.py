@@ -43,18 +43,18 @@ class Muon(torch.optim.Adam):
         )
         # Fused Adam would scale back its own gradients only; all are needed so.
         self._step_supports_amp_scaling = False
-        self._alike: list[list[Tensor]] = []
+        self._groups: list[list[Tensor]] = []
         for weight in sorted(hidden, key=lambda w: (len(w), w[0].numel()), reverse=True):
-            widest = self._alike[-1][0] if self._alike else None
+            widest = self._groups[-1][0] if self._groups else None
             if widest is None or not _alike(weight, widest):
-                self._alike.append([])
-            self._alike[-1].append(weight)
+                self._groups.append([])
+            self._groups[-1].append(weight)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step. The gradients of the convolutions are None afterwards."""
         rate = self.param_groups[0]["lr"]
-        for weights in self._alike:
+        for weights in self._groups:
             same = [weight for weight in weights if weight.grad is not None]
             if not same:
                 continue

@@ -75,13 +75,13 @@ def test_the_heads_and_what_is_as_narrow_are_left_to_adam_and_no_other_convoluti
 
 
 def test_a_convolution_moves_as_it_would_alone() -> None:
-    kernels = [(3, 8, 3), (5, 8, 1), (40, 8, 5), (2, 16, 3)]
+    # Of eight rows: 27, 18 and 1000 columns, and fewer columns than rows.
+    kernels = [(3, 8, 3), (2, 8, 3), (40, 8, 5), (5, 8, 1), (4, 8, 1), (2, 16, 3)]
     together = torch.nn.ModuleList(torch.nn.Conv2d(*kernel) for kernel in kernels)
     alone = [Muon(layer, lr=0.02) for layer in copy.deepcopy(together)]
     for parameter in together.parameters():
         parameter.grad = noise(*parameter.shape)
-    optimizer = Muon(together, lr=0.02)
-    optimizer.step()
+    Muon(together, lr=0.02).step()
     for layer, single in zip(together, alone, strict=True):
         for group in single.param_groups:
             for parameter in group["params"]:
