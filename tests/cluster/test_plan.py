@@ -8,10 +8,11 @@ import pytest
 from job_fakes import quick
 
 from cluster.backlog import ShotSpec
-from cluster.plan import Intent, Job, fitted_part, name_for, plan
+from cluster.plan import Intent, Job, fitted_part, name_for, plan, propagated_part
 from cluster.room import Need
 from cluster.strict import ConfigError
 from inpaint.progressive import Scale
+from inpaint.propagate import RECIPES as MASK_RECIPES
 from inpaint.recipes import RECIPES
 
 NEED = Need(gpus=0.5, cpus=3, memory_bytes=7)
@@ -102,6 +103,13 @@ def test_a_recipe_that_is_tuned_makes_a_new_version_and_its_own_values_named_mak
     assert version(before, f"fit.batch={RECIPES['fast'].batch}") == "v001"
     monkeypatch.setitem(RECIPES, "fast", replace(RECIPES["fast"], batch=7))
     assert version(before, "fit.batch=null") == "v002"
+
+
+def test_masks_depend_on_what_their_recipe_gives(monkeypatch):
+    before = propagated_part(quick())
+    assert propagated_part(quick("fit.steps=9")) == before
+    monkeypatch.setitem(MASK_RECIPES, "fast", replace(MASK_RECIPES["fast"], crop=0.25))
+    assert propagated_part(quick()) != before
 
 
 @pytest.mark.parametrize(
