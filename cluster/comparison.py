@@ -17,7 +17,7 @@ from cluster import table
 from cluster.agreement import Agreement, agreements, told
 from cluster.pages import inside, template
 from cluster.pictures import Display, Preview, display_of, preview
-from cluster.summary import spread
+from cluster.spread import spread
 from cluster.table import PROTOCOLS, TRUTH, Cell, Evaluation
 from cluster.tabulated import remarks
 from storage import Archive, Shot, Version

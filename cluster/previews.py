@@ -12,7 +12,7 @@ import zarr
 
 from cluster.lineage import Lineage
 from cluster.pictures import Display, Preview, display_of, preview
-from cluster.summary import spread
+from cluster.spread import spread
 from storage import Shot, Version
 from storage.mask_versions import MaskVersion
 

@@ -28,11 +28,12 @@ from urllib.parse import quote
 import yaml
 
 from cluster.charts import Chart, area_chart, loss_chart, validation_chart
+from cluster.inventory import summarise
 from cluster.lineage import Lineage, lineage
 from cluster.pages import inside, template
 from cluster.previews import Previews, previews
 from cluster.seen import decibels, duration, percent
-from cluster.summary import RUNNING, Summary, summarise, worst_first
+from cluster.summary import RUNNING, Summary, worst_first
 from storage import Archive, InputError, Version
 from storage.mask_versions import MaskVersion
 from storage.urls import Files, is_local, join, resolve

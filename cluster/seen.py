@@ -12,10 +12,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from cluster.inventory import summarise
 from cluster.last_run import read_run
 from cluster.lease import Lease, driver
 from cluster.pace import Pace, pace
-from cluster.summary import RUNNING, Summary, summarise
+from cluster.summary import RUNNING, Summary
 from storage import Archive
 
 COLOURS = {

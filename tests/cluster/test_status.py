@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from report_fakes import QUALITY, add_masks, add_scales, add_shot, add_version, every_state
 
+from cluster.inventory import summarise
 from cluster.last_run import Run, keep_run, read_run
 from cluster.lease import held
 from cluster.seen import decibels, duration, percent
 from cluster.status import main
-from cluster.summary import Quality, Summary, summarise, worst_first
+from cluster.summary import Quality, Summary, worst_first
 from storage import Archive
 from storage.blocks import Block, finish_shot, write_block
 
