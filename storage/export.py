@@ -19,9 +19,10 @@ from typing import TypeVar
 import numpy as np
 
 from storage.delivery import Delivery, What
-from storage.encode import MovieWriter, patch_movie, remake_movie
 from storage.images import ImageSequence
 from storage.media import open_source
+from storage.movie_copy import patch_movie, remake_movie
+from storage.movie_writer import MovieWriter
 from storage.shots import Shot
 from storage.sources import InputError, Source
 from storage.stills import patch_image, write_image

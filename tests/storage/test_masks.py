@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from storage.encode import MovieWriter
 from storage.masks import open_mask
 from storage.media import open_source
+from storage.movie_writer import MovieWriter
 from storage.sources import InputError, Source, SourceInfo
 from storage.stills import write_image
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from storage.companions import advanced_timecode
-from storage.encode import MovieWriter, patch_movie
 from storage.media import open_source
+from storage.movie_copy import patch_movie
+from storage.movie_writer import MovieWriter
 from storage.planes import component_views, footprint, narrowed, widened
 from storage.sources import InputError, Patch, SourceInfo
 from storage.video import Movie
