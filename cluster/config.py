@@ -30,6 +30,7 @@ from cluster.bounds import (
     ShiftedHoles,
     Steps,
     ValidationShare,
+    WeightDecay,
 )
 from cluster.strict import (
     ConfigError,
@@ -89,6 +90,7 @@ class FitOptions(Options):
     batch: Batch | None = None
     optimizer: Optimizer | None = None
     learning_rate: LearningRate | None = None
+    weight_decay: WeightDecay | None = None
     schedule: RateSchedule | None = None
     warmup_steps: Count | None = None
     cooldown_share: CooldownShare | None = None

@@ -28,6 +28,8 @@ class Schedule:
         batch: samples a step.
         optimizer: `adam`, or `muon` (see `inpaint.muon`), whose rate is some ten times Adam's.
         learning_rate: of the optimiser.
+        weight_decay: part of the rate by which weights shrink at every step, apart from their
+            gradients: all of them (AdamW, Loshchilov & Hutter 2019), or those that `muon` turns.
         schedule: of the rate: `constant`; `cosine`, down to a fiftieth; `trapezoid`, constant and
             then, over the last `cooldown_share` of the steps, in a line down to nothing.
         warmup_steps: the rate rises linearly over these first steps.
@@ -43,6 +45,7 @@ class Schedule:
     batch: int
     learning_rate: float
     optimizer: Optimizer = "adam"
+    weight_decay: float = 0.0
     schedule: RateSchedule = "constant"
     warmup_steps: int = 0
     cooldown_share: float = 0.5
@@ -129,11 +132,13 @@ PULSE_S = 2.0
 def begin(network: nn.Module, schedule: Schedule, device: torch.device) -> State:
     """Return the state before the first step, and move the network to the device."""
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rate, decay = schedule.learning_rate, schedule.weight_decay
     optimizer: torch.optim.Optimizer
     if schedule.optimizer == "muon":
-        optimizer = Muon(network, schedule.learning_rate)
+        optimizer = Muon(network, rate, decay)
     else:
-        optimizer = torch.optim.Adam(network.parameters(), schedule.learning_rate, fused=True)
+        parameters = network.parameters()
+        optimizer = torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
     random = torch.Generator(device).manual_seed(schedule.seed)
     accelerate = accelerator(schedule.precision, device)
     trained, optimizer = accelerate.prepare(network, optimizer)

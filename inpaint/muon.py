@@ -16,12 +16,14 @@ HEAD_CHANNELS = 4
 """Pictures, flows and shares have no more; a hidden convolution as narrow counts as one of them."""
 
 
-class Muon(torch.optim.Adam):
+class Muon(torch.optim.AdamW):
     """Move every hidden convolution by the orthogonal matrix nearest to its momentum.
 
     No direction is starved then, however small its gradient, and the length of a step follows from
     the learning rate alone. A convolution is the matrix `(outputs, inputs · height · width)`.
     Biases and the heads, whose outputs are what is asked for, are Adam's, at a tenth of the rate.
+    Steps of one length would let the weights grow without end; decay holds their singular values
+    below its inverse.
 
     Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; `torch`
     has it for plain matrices only.
@@ -29,16 +31,21 @@ class Muon(torch.optim.Adam):
     Args:
         network: whose parameters are learnt.
         lr: learning rate; a group's `share` of it is what the group learns at.
+        weight_decay: part of the rate by which the hidden convolutions shrink at every step.
     """
 
-    def __init__(self, network: nn.Module, lr: float) -> None:
+    def __init__(self, network: nn.Module, lr: float, weight_decay: float = 0.0) -> None:
         convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
         hidden = [m.weight for m in convolutions if m.out_channels > HEAD_CHANNELS]
         own = {id(weight) for weight in hidden}
         rest = [p for p in network.parameters() if id(p) not in own]
         super().__init__(
-            [{"params": hidden, "share": 1.0}, {"params": rest, "share": ADAM_SHARE}],
+            [
+                {"params": hidden, "share": 1.0, "weight_decay": weight_decay},
+                {"params": rest, "share": ADAM_SHARE},
+            ],
             lr,
+            weight_decay=0,
             fused=True,
         )
         # Fused Adam would scale back its own gradients only; all are needed so.
@@ -53,11 +60,13 @@ class Muon(torch.optim.Adam):
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Take one step. The gradients of the convolutions are None afterwards."""
-        rate = self.param_groups[0]["lr"]
+        rate, decay = (self.param_groups[0][name] for name in ("lr", "weight_decay"))
         for weights in self._groups:
             same = [weight for weight in weights if weight.grad is not None]
             if not same:
                 continue
+            if decay:
+                torch._foreach_mul_(same, 1 - rate * decay)
             # Columns in the order of channels-last memory; to the result it is all one.
             ahead = [move.movedim(1, 3) for move in self._ahead(same)]
             moves = _orthogonal([move.reshape(len(move), -1) for move in ahead])

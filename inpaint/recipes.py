@@ -67,6 +67,7 @@ RECIPES = {
         batch=2,
         optimizer="muon",
         learning_rate=2e-2,
+        weight_decay=0.1,
         schedule="trapezoid",
         warmup_steps=50,
         hole_weight=5.0,

@@ -107,7 +107,7 @@ def test_the_file_in_configs_names_every_key_at_its_default_and_is_good():
     assert values.keys() == SweepConfig.model_fields.keys()
     assert {**values, "base": {}} == defaults.model_dump()
     sweep = load_sweep("sweep")
-    assert len(space_of(sweep, base_of(sweep))) == 7
+    assert len(space_of(sweep, base_of(sweep))) == 8
 
 
 def test_a_point_is_put_into_the_base_and_leaves_the_rest():

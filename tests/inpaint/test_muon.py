@@ -103,6 +103,33 @@ def test_gradients_are_the_loss_s_own_though_it_is_scaled_for_half_precision(sca
     assert float(optimizer.state[layer.weight]["exp_avg"].abs().max()) < 1e-7
 
 
+def test_what_it_turns_shrinks_at_every_step_and_nothing_else() -> None:
+    network = build(COARSE)
+    held = copy.deepcopy(network)
+    for parameter, same in zip(network.parameters(), held.parameters(), strict=True):
+        parameter.grad, same.grad = noise(*parameter.shape), noise(*parameter.shape)
+    optimizer, plain = Muon(network, lr=0.02, weight_decay=0.5), Muon(held, lr=0.02)
+    before = [weight.detach().clone() for weight in optimizer.param_groups[0]["params"]]
+    for one in (optimizer, plain):
+        one.step()
+    (turned, rest), (kept, others) = (
+        [group["params"] for group in one.param_groups] for one in (optimizer, plain)
+    )
+    for weight, other, was in zip(turned, kept, before, strict=True):
+        assert torch.allclose(weight, other - 0.02 * 0.5 * was, atol=1e-6)
+    assert all(torch.equal(one, other) for one, other in zip(rest, others, strict=True))
+
+
+def test_weights_never_outgrow_the_inverse_of_their_decay() -> None:
+    layer = torch.nn.Conv2d(8, 8, 1)
+    optimizer, gradient = Muon(layer, lr=0.5, weight_decay=0.5), noise(*layer.weight.shape)
+    for _ in range(60):
+        layer.weight.grad = gradient.clone()
+        optimizer.step()
+    values = torch.linalg.svdvals(layer.weight.detach()[..., 0, 0])
+    assert 1 < float(values.max()) < 1.3 / 0.5
+
+
 def test_every_parameter_is_learnt() -> None:
     network = build(COARSE)
     before = [parameter.detach().clone() for parameter in network.parameters()]
