@@ -28,8 +28,8 @@ class Schedule:
         batch: samples a step.
         optimizer: `adam`, or `muon` (see `inpaint.muon`), whose rate is some ten times Adam's.
         learning_rate: of the optimiser.
-        weight_decay: part of the rate by which weights shrink at every step, apart from their
-            gradients: all of them (AdamW, Loshchilov & Hutter 2019), or those that `muon` turns.
+        weight_decay: at every step weights shrink by the rate times this, whatever their gradients:
+            all of them (AdamW, Loshchilov & Hutter 2019), or those that `muon` turns.
         schedule: of the rate: `constant`; `cosine`, down to a fiftieth; `trapezoid`, constant and
             then, over the last `cooldown_share` of the steps, in a line down to nothing.
         warmup_steps: the rate rises linearly over these first steps.

@@ -25,13 +25,13 @@ class Muon(torch.optim.AdamW):
     Steps of one length would let the weights grow without end; decay holds their singular values
     below its inverse.
 
-    Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; `torch`
-    has it for plain matrices only.
+    Source: Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024; its decay:
+    Liu et al., Muon is Scalable for LLM Training, 2025. `torch` has it for plain matrices only.
 
     Args:
         network: whose parameters are learnt.
         lr: learning rate; a group's `share` of it is what the group learns at.
-        weight_decay: part of the rate by which the hidden convolutions shrink at every step.
+        weight_decay: the hidden convolutions shrink by the rate times this at every step.
     """
 
     def __init__(self, network: nn.Module, lr: float, weight_decay: float = 0.0) -> None:

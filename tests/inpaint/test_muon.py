@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from inpaint_fakes import COARSE, CPU, clip, fitted
 
 from inpaint.checkpoint import dump, restore
 from inpaint.internal import fit
-from inpaint.learning import begin
+from inpaint.learning import Optimizer, begin
 from inpaint.muon import Muon, orthogonal
 from inpaint.network import build
 from inpaint.recipes import FitConfig
@@ -118,6 +119,16 @@ def test_what_it_turns_shrinks_at_every_step_and_nothing_else() -> None:
     for weight, other, was in zip(turned, kept, before, strict=True):
         assert torch.allclose(weight, other - 0.02 * 0.5 * was, atol=1e-6)
     assert all(torch.equal(one, other) for one, other in zip(rest, others, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_fit_decays_as_its_schedule_says(optimizer: Optimizer) -> None:
+    network = torch.nn.Conv2d(3, 8, 3)
+    config = replace(CONFIG, optimizer=optimizer, weight_decay=0.5)
+    state = begin(network, config, CPU)
+    before = network.weight.detach().clone()
+    state.descend(0 * network(noise(1, 3, 9, 9)).sum(), rate=0.02)
+    assert torch.allclose(network.weight.detach(), before * (1 - 0.02 * 0.5), atol=1e-7)
 
 
 def test_weights_never_outgrow_the_inverse_of_their_decay() -> None:
