@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from inpaint.classical import telea
-from inpaint.flow import completed, flow, inside, places, warped
+from inpaint.flow import inside, places
+from inpaint.hidden_motion import Step, hidden_motion
 
-RIM_PX = 2  # the flow this near to a hole has seen what was put into it
 STEP_ERROR = (2 / 255) ** 2  # of a step whose flow seems perfect: its places are rounded
 GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike
 SHARPENING = 2  # the better of two candidates counts more than their errors ask for
@@ -40,11 +40,12 @@ class Filled:
 def propagate(frames: np.ndarray, holes: np.ndarray, start: int = 0) -> Iterator[Filled]:
     """Fill each frame's hole with what the frames before and after show there.
 
-    Flow runs between neighbouring frames, on pictures whose holes Telea has filled; in and near a
-    hole it is completed from outside. Each step adds the squared difference that the flow leaves
-    between known pixels around. So a candidate comes with an expected error; Telea's own is the
-    mean squared difference of known pixels as far apart as the pixel is from the rim. Past,
-    future and Telea are blended by their errors, and what no frame shows is Telea's alone.
+    Flow runs between neighbouring frames, on pictures whose holes Telea has filled; into a hole it
+    is continued from around (see `inpaint.hidden_motion`). Each step adds the squared difference
+    that the flow leaves between known pixels there. So a candidate comes with an expected error;
+    Telea's own is the mean squared difference of known pixels as far apart as the pixel is from
+    the rim. Past, future and Telea are blended by their errors, and what no frame shows is
+    Telea's alone.
 
     The pass from the end comes first, so the whole clip is held: `frames` as they are given
     (uint8, at the working size, is a quarter of float32), and 4 (C + 1) bytes for every missing
@@ -109,8 +110,8 @@ def _walk(frames: np.ndarray, holes: np.ndarray, order: range) -> Iterator[_Cand
         fresh = _own(t, holes[t])
         if trail is not None and behind is not None and holes[t].any():
             last = t - order.step
-            steps, errors = _steps(grey, behind, holes[t], holes[last])
-            _follow(fresh, trail, steps, errors, holes)
+            step = hidden_motion(grey, behind, holes[t], holes[last])
+            _follow(fresh, trail, step, holes)
         trail, behind = fresh, grey
         yield _read(frames, holes, t, trail)
 
@@ -128,47 +129,24 @@ def _own(t: int, hole: np.ndarray) -> _Trail:
     return _Trail(np.full(hole.shape, t), place, error)
 
 
-def _steps(
-    here: np.ndarray, there: np.ndarray, hole: np.ndarray, hole_there: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Flow `(H, W, 2)` and the squared difference it leaves `(H, W)`, both completed in the hole.
-
-    Where nothing is to be seen of the motion, it is none, and its error that of black for white.
-    """
-    way = flow(here, there)
-    left = np.square(here - warped(there, way))
-    unseen = _near(hole) | (warped(_near(hole_there).astype(np.float32), way) > 0)
-    if unseen.all():
-        return np.zeros_like(way), np.ones_like(left[..., 0])
-    field = completed(np.concatenate([way, left], axis=2), unseen)
-    return field[..., :2], field[..., 2]
-
-
-def _near(hole: np.ndarray) -> np.ndarray:
-    side = 2 * RIM_PX + 1
-    return cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
-
-
-def _follow(
-    fresh: _Trail, trail: _Trail, steps: np.ndarray, errors: np.ndarray, holes: np.ndarray
-) -> None:
+def _follow(fresh: _Trail, trail: _Trail, step: Step, holes: np.ndarray) -> None:
     """Write into `fresh` where its missing pixels are seen, one step on and then along `trail`.
 
     A trail is looked up at the nearest pixel and moved by the rest of the step, unless that would
     lead it into a hole.
     """
-    target = places(steps)
-    pixel = np.rint(target).astype(int).clip(0, np.array(steps.shape[1::-1]) - 1)
+    target = places(step.flow)
+    pixel = np.rint(target).astype(int).clip(0, np.array(step.error.shape[::-1]) - 1)
     x, y = np.moveaxis(pixel, 2, 0)
-    reached = np.isinf(fresh.error) & inside(steps) & np.isfinite(trail.error[y, x])
+    reached = np.isinf(fresh.error) & inside(step.flow) & np.isfinite(trail.error[y, x])
     x, y = x[reached], y[reached]
     frame, place = trail.frame[y, x], trail.place[y, x]
     moved = place + (target[reached] - pixel[reached])
     share = np.sum([weight for _, _, weight in _corners(frame, moved, holes)], axis=0)
     fresh.frame[reached] = frame
     fresh.place[reached] = np.where((share > 0.5)[:, None], moved, place)
-    step = errors[reached].clip(0) + STEP_ERROR
-    fresh.error[reached] = (trail.error[y, x] ** GROWTH + step**GROWTH) ** (1 / GROWTH)
+    more = step.error[reached].clip(0) + STEP_ERROR
+    fresh.error[reached] = (trail.error[y, x] ** GROWTH + more**GROWTH) ** (1 / GROWTH)
 
 
 def _read(frames: np.ndarray, holes: np.ndarray, t: int, trail: _Trail) -> _Candidate:

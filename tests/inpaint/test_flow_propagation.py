@@ -33,7 +33,8 @@ def filled(frames: np.ndarray, holes: np.ndarray) -> np.ndarray:
 
 def decibels(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
     white = 255 if a.dtype == np.uint8 else 1
-    return float(-10 * np.log10(np.square((a / white - b / white)[where]).mean()))
+    error = float(np.square((a / white - b / white)[where]).mean())
+    return -10 * np.log10(error) if error else np.inf
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])

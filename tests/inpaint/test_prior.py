@@ -35,10 +35,12 @@ class Painter(Network):
 
 
 def pan(count: int = 8) -> Clip:
-    """Smooth noise that pans by two pixels a frame behind a square that stands still."""
-    noise = torch.rand(1, 3, 12, 24, generator=torch.Generator().manual_seed(0))
+    """Grainy smooth noise that pans by two pixels a frame behind a square that stands still."""
+    random = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 3, 12, 24, generator=random)
     wide = nn.functional.interpolate(noise, (48, 96), mode="bicubic").clamp(0, 1) * 255
-    frames = torch.stack([wide[0, :, :, 2 * t : 2 * t + 64] for t in range(count)]).byte()
+    clean = torch.stack([wide[0, :, :, 2 * t : 2 * t + 64] for t in range(count)])
+    frames = (clean + 4 * torch.randn(clean.shape, generator=random)).clamp(0, 255).byte()
     hole = torch.zeros(count, 1, 48, 64, dtype=torch.bool)
     hole[:, :, 18:30, 20:32] = True
     return Clip(frames, hole, hole)
