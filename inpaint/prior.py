@@ -26,6 +26,7 @@ from inpaint.network import Network
 JUDGED_FRAMES = 32  # that the errors are measured on, at most
 BINS = 16  # of the error that the flow itself expects
 FEW = 0.05  # of a mean bin: what all together count in each
+TINY = 1e-12  # error, less than any that is expected
 SEAM_PX = 5  # over which the shares of neighbouring pixels run into each other
 
 
@@ -50,7 +51,8 @@ class Blend:
 
 Fills = Callable[[Clip], tuple[Tensor, Tensor]]
 """From a clip to what takes the place of its unknown pixels, `(T, C, H, W)`, kept as its frames
-are, and the error to be expected there, `(T, 1, H, W)` float16 on any scale; both on the CPU."""
+are, and the error to be expected there, `(T, 1, H, W)` float16 on any scale from 0; both on the
+CPU."""
 
 
 def weigh(
@@ -128,12 +130,18 @@ class _Table:
         return cls(edges, best.square())  # the network may do better in the hole than beside it
 
     def shares(self, expected: Tensor, unknown: Tensor) -> Tensor:
-        """Look up the share of every unknown pixel; `(T, 1, H, W)` float16."""
+        """Look up the share of every unknown pixel; `(T, 1, H, W)` float16.
+
+        Where more error is expected than almost anywhere at the validation hole, nothing speaks
+        for the prior: there its share sinks with the square of that error.
+        """
         shares = torch.zeros(unknown.shape, dtype=torch.float16)
+        most = self.edges[-1].clamp(min=TINY)
         for t, hole in enumerate(unknown[:, 0]):
             if hole.any():
-                found = self.share[torch.bucketize(expected[t, 0].float(), self.edges)]
-                shares[t, 0] = _without_seams(found, hole)
+                error = expected[t, 0].float().clamp(min=TINY)
+                found = self.share[torch.bucketize(error, self.edges)]
+                shares[t, 0] = _without_seams(found * (most / error).clamp(max=1).square(), hole)
         return shares
 
 
