@@ -23,14 +23,18 @@ from inpaint.prior import Blend, weigh
 from inpaint.tone import Tone, tone_of
 from storage import InputError, Shot, Version
 
+HELD_PIXELS = 1 << 26
+"""Of all frames of a finer scale, at most, where what its flow shows is blended in: some 2 GB of
+memory, and minutes of a core."""
+
 
 @dataclass(frozen=True)
 class Material:
     """What a fit learns from, is run over and judged by.
 
     Attributes:
-        weigh: weighs the prior against the fitted network; None on finer scales, whose prior is
-            the scale before.
+        weigh: weighs the prior against the fitted network; None where there is nothing to judge
+            it by, and on finer scales too large to be held.
         judged: gives the validation hole as the finer scales need it, once the fit is over.
     """
 
@@ -92,7 +96,13 @@ def _windows(
     pool = plates.pool(where_to_look(version), options.window_px, share, seed, device)
     closing.callback(pool.close)
     exam = plates.exam(options.window_px, device)
-    return Material(pool, plates, exam, lambda *_: None, lambda *_: judged)
+    pixels = len(plates) * job.scale.height * job.scale.width
+    along_flow = job.config.fit.prior != "vinet" and pixels <= HELD_PIXELS
+
+    def weighed(network: Network, accelerator: Accelerator) -> Blend | None:
+        return weigh(network, *plates.held(), accelerator) if along_flow else None
+
+    return Material(pool, plates, exam, weighed, lambda *_: judged)
 
 
 def where_to_look(version: Version) -> np.ndarray:

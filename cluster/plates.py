@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cv2
@@ -64,6 +65,11 @@ class Judged:
         shape = (0, *clip.size, clip.frames.shape[1])
         stacked = np.stack(pictures) if pictures else np.zeros(shape, np.float16)
         return cls(judge[:, 0].cpu().numpy(), index.cpu().numpy(), stacked)
+
+    def answers(self, size: tuple[int, int]) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield the frames that are judged and their pictures, at another size."""
+        for t, answer in zip(self.frames.tolist(), self.pictures, strict=True):
+            yield t, _resized(answer.astype(np.float32), size)
 
     def dump(self) -> bytes:
         buffer = io.BytesIO()
@@ -148,12 +154,23 @@ class Plates:
         columns = (np.arange(window.width) + window.left) * width // self.size[1]
         return self._judged.hole[t][rows[:, None], columns]
 
+    def held(self) -> tuple[Clip, Tensor]:
+        """Return all frames, whole, and `(T, 1, H, W)` bool, the validation hole.
+
+        It is that of the judged frames only: in the others the prior shows what lies there.
+        """
+        full, answers = Window(0, 0, *self.size), dict(self._judged.answers(self.size))
+        clip = joined([self.window(t, full, answers.get(t)) for t in range(len(self))])
+        judge = torch.zeros_like(clip.hole)
+        for t in answers:
+            judge[t, 0] = torch.from_numpy(self.judged(t, full)) & ~clip.hole[t, 0]
+        return clip, judge
+
     def exam(self, window_px: int, device: torch.device) -> Exam | None:
         """Return windows around places of the validation hole, one a judged frame."""
         clips, where = [], []
-        for t, answer in zip(self._judged.frames.tolist(), self._judged.pictures, strict=True):
+        for t, answer in self._judged.answers(self.size):
             window = self._around(t, window_px)
-            answer = _resized(answer.astype(np.float32), self.size)
             clips.append(self.window(t, window, answer[window.slices]))
             judged = torch.from_numpy(self.judged(t, window))[None, None]
             where.append(judged & ~clips[-1].hole)

@@ -24,6 +24,7 @@ from inpaint.metrics import average, psnr
 from inpaint.network import Network
 
 JUDGED_FRAMES = 32  # that the errors are measured on, at most
+JUDGED_PIXELS = 1 << 24  # the same of all of these frames
 BINS = 16  # of the error that the flow itself expects
 FEW = 0.05  # of a mean bin: what all together count in each
 TINY = 1e-12  # error, less than any that is expected
@@ -74,7 +75,8 @@ def weigh(
         judge: validation hole `(T, 1, H, W)` bool; None comes back where it is empty.
         fills: what to weigh in the flow's place.
     """
-    frames = judged_frames(judge, JUDGED_FRAMES)
+    height, width = clip.size
+    frames = judged_frames(judge, max(1, min(JUDGED_FRAMES, JUDGED_PIXELS // (height * width))))
     if not len(frames):
         return None
     prior, expected = (fills or _propagated)(clip)

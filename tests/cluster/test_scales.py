@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -117,6 +118,49 @@ def test_the_truth_of_the_validation_hole_is_not_in_the_exams_prior(done: Versio
     assert other is not None
     assert other.clip.prior is not None
     assert other.clip.prior[exam.where.expand_as(other.clip.prior)].max() == 0
+
+
+def test_the_truth_of_the_validation_hole_is_not_in_the_held_frames_prior(done: Version) -> None:
+    judged = Judged.read(coarser(done).files.read(VALIDATION) or b"")
+    blank = replace(judged, pictures=np.zeros_like(judged.pictures))
+    scale = Scale(*SIZE, 1, 4.0)
+    clip, judge = Plates(done, coarser(done), blank, tone_for(done), scale).held()
+    assert judge.flatten(1).any(dim=1).nonzero().flatten().tolist() == judged.frames.tolist()
+    assert not (judge & ~clip.unknown).any()
+    assert not (judge & clip.hole).any()
+    assert clip.prior is not None
+    assert clip.prior[judge.expand_as(clip.prior)].max() == 0
+
+
+def pan(count: int = 8, step_px: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """Fine texture that passes behind a still hole: its frames and holes."""
+    noise = np.random.default_rng(0).random((SIZE[0], SIZE[1] + count * step_px, 3))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
+    wide = np.interp(smooth, (smooth.min(), smooth.max()), (0, 255)).astype(np.uint8)
+    frames = np.stack([wide[:, t * step_px : t * step_px + SIZE[1]] for t in range(count)])
+    hole = np.zeros(frames.shape[:3], bool)
+    hole[:, 26:46, 36:54] = True
+    return frames, hole
+
+
+def test_a_finer_scale_shows_what_its_own_flow_finds(tmp_path: Path) -> None:
+    frames, hole = pan()
+    shot = replace(write_shot(tmp_path / "one", frames, hole), export=None)
+    errors = []
+    for prior in ("none", "propagated"):
+        assert failures(run(tmp_path / prior, scaled(f"fit.prior={prior}"), shot)) == {}
+        made = result(tmp_path / prior, "one")
+        shown = np.stack([made.result(t) for t in range(len(frames))])
+        errors.append(np.square(shown[hole].astype(float) - frames[hole]).mean())
+    assert errors[1] < errors[0] / 4
+
+
+def test_a_finer_scale_too_large_to_be_held_does_without_its_flow(
+    shot: ShotSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.footage.HELD_PIXELS", 3 * SIZE[0] * SIZE[1] - 1)
+    monkeypatch.delattr(Plates, "held")
+    assert failures(run(tmp_path / "a", scaled(), shot)) == {}
 
 
 def test_broken_pixels_beside_the_hole_do_no_harm(tmp_path: Path) -> None:
