@@ -35,8 +35,8 @@ class FitConfig(Schedule):
         warps: its `g`.
         regularise_share: part of the steps, the last ones, in which these two losses act; before,
             the network reconstructs only. IIVI: 20,000 of 80,000.
-        prior: what is blended into the result of whole frames: `none`, or what is `propagated`
-            along the flow, or what a trained `vinet` makes (see `inpaint.prior`).
+        prior: what is blended into the result: `none`, or what is `propagated` along the flow, or
+            what a trained `vinet` makes (see `inpaint.prior`).
         validate_every: steps between measurements at the validation hole.
     """
 
