@@ -24,7 +24,7 @@ from inpaint.tone import Tone, tone_of
 from storage import InputError, Shot, Version
 
 HELD_PIXELS = 1 << 26
-"""Of all frames of a finer scale, at most, where what its flow shows is blended in: some 2 GB of
+"""Of all frames of a finer scale, at most, where what its flow shows is blended in: some 4 GB of
 memory, and minutes of a core."""
 
 
