@@ -97,10 +97,11 @@ def _windows(
     closing.callback(pool.close)
     exam = plates.exam(options.window_px, device)
     pixels = len(plates) * job.scale.height * job.scale.width
-    along_flow = job.config.fit.prior != "vinet" and pixels <= HELD_PIXELS
 
     def weighed(network: Network, accelerator: Accelerator) -> Blend | None:
-        return weigh(network, *plates.held(), accelerator) if along_flow else None
+        if exam is None or job.config.fit.prior == "vinet" or pixels > HELD_PIXELS:
+            return None
+        return weigh(network, *plates.held(options.window_px), accelerator)
 
     return Material(pool, plates, exam, weighed, lambda *_: judged)
 

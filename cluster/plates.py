@@ -154,17 +154,18 @@ class Plates:
         columns = (np.arange(window.width) + window.left) * width // self.size[1]
         return self._judged.hole[t][rows[:, None], columns]
 
-    def held(self) -> tuple[Clip, Tensor]:
-        """Return all frames, whole, and `(T, 1, H, W)` bool, the validation hole.
+    def held(self, window_px: int) -> tuple[Clip, Tensor]:
+        """Return all frames, whole, and where they are judged, `(T, 1, H, W)` bool.
 
-        It is that of the judged frames only: in the others the prior shows what lies there.
+        Those are the exam's places: elsewhere the prior may show what the validation hole hides.
         """
         full, answers = Window(0, 0, *self.size), dict(self._judged.answers(self.size))
         clip = joined([self.window(t, full, answers.get(t)) for t in range(len(self))])
         judge = torch.zeros_like(clip.hole)
         for t in answers:
-            judge[t, 0] = torch.from_numpy(self.judged(t, full)) & ~clip.hole[t, 0]
-        return clip, judge
+            window = self._around(t, window_px)
+            judge[t, 0, *window.slices] = torch.from_numpy(self.judged(t, window))
+        return clip, judge & ~clip.hole
 
     def exam(self, window_px: int, device: torch.device) -> Exam | None:
         """Return windows around places of the validation hole, one a judged frame."""
