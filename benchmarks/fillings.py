@@ -21,16 +21,16 @@ import torch
 from torch import Tensor
 
 from inpaint.classical import telea
-from inpaint.clip import Clip, load, shrunk, touched
+from inpaint.clip import Clip, Whole, load, shrunk, touched
 from inpaint.fill import fill
 from inpaint.flow import motion
-from inpaint.flow_propagation import propagate
+from inpaint.flow_propagation import finished, propagate
 from inpaint.holes import centre_rectangle, validation_hole
 from inpaint.internal import examined, fit
 from inpaint.learning import State, begin
 from inpaint.metrics import average, fine_detail, psnr, ssim
 from inpaint.network import CAPACITIES, Network, build
-from inpaint.prior import Blend, blended, weigh
+from inpaint.prior import Blend, along_flow, blended, weigh
 from inpaint.recipes import FitConfig
 from inpaint.temporal import warping_errors
 from inpaint.tone import Tone
@@ -223,14 +223,17 @@ def _learnt(
         network.load_state_dict(start)
     state = begin(network, config, torch.device(work.device))
     clip, judge = clip.to(state.device), judge.to(state.device)
-    curve, estimate = [], None
-    for stand in fit(network, clip, config, state, examined(clip, judge)):
+    curve, estimate, exam = [], None, examined(clip, judge)
+    for stand in fit(network, clip, config, state, exam):
         estimate = stand.validation_psnr
         if stand.entry:
             paused = time.monotonic()
             curve.append((stand.step * config.batch, _hole_psnr(network, clip, state)))
             measuring += time.monotonic() - paused
-    blend = weigh(network, clip, judge, state.accelerator) if config.prior != "none" else None
+    blend = None
+    if exam is not None and config.prior != "none":
+        carried = finished(along_flow(Whole(clip)))
+        blend = weigh(network, exam, carried, state.accelerator)
     estimate = estimate if blend is None else blend.validation_psnr
     filled = torch.where(clip.hole, _made(network, clip, state, blend), clip.frames)
     seconds = time.monotonic() - started - measuring
@@ -263,7 +266,7 @@ def _by_telea(frames: np.ndarray, holes: np.ndarray) -> np.ndarray:
 
 
 def _by_flow(frames: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    return np.stack([filled.pixels for filled in propagate(frames, holes)])
+    return np.stack([filled.pixels for filled in propagate(list(zip(frames, holes, strict=True)))])
 
 
 PEERS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

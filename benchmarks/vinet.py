@@ -28,16 +28,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.fillings import PEERS, Work, called, compared, known, read
-from inpaint.clip import Clip
+from inpaint.clip import Clip, Whole
 from inpaint.fill import fill as fill_by_fit
+from inpaint.flow_propagation import finished
+from inpaint.internal import examined as examined_clip
 from inpaint.internal import fit
 from inpaint.learning import begin, learn
 from inpaint.network import CAPACITIES, build
 from inpaint.precision import accelerator
-from inpaint.prior import Fills, blended, weigh
+from inpaint.prior import Carrying, along_flow, blended, weigh
 from inpaint.recipes import RECIPES
 from inpaint.vinet import network as vinet
-from inpaint.vinet.fill import as_prior, fill
+from inpaint.vinet.fill import carried_by, fill
 from inpaint.vinet.lesson import Ahead, Lesson, LessonConfig, Scene, drawn, examined
 from inpaint.warmstart import pack, unpack
 from inpaint.windows import Window
@@ -85,6 +87,8 @@ def _ways(
     for name, peer in PEERS.items():
         yield name, partial(peer, frames, holes)
     clip, judge = known(frames, holes, options.seed)
+    exam = examined_clip(clip, judge)
+    assert exam is not None
     chosen = accelerator("auto", CPU)
 
     def alone(recurrent: bool) -> np.ndarray:
@@ -92,22 +96,24 @@ def _ways(
         shown = dataclasses.replace(clip, unknown=clip.hole)
         return _stacked(fill(network, shown, chosen, recurrent=recurrent))
 
-    def fitted(steps: int, fills: Fills | None = None, *, blend: bool = True) -> np.ndarray:
+    def fitted(steps: int, carrying: Callable[[], Carrying] | None = None) -> np.ndarray:
         fast = dataclasses.replace(RECIPES["fast"], steps=steps, batch=4, seed=options.seed)
         own = build(CAPACITIES[CAPACITY], 3, options.seed)
         state = begin(own, fast, CPU)
         for _ in fit(own, clip, fast, state):
             pass
-        prior = weigh(own, clip, judge, state.accelerator, fills) if blend else None
+        carried = None if carrying is None else finished(carrying())
+        prior = None if carried is None else weigh(own, exam, carried, state.accelerator)
         return _stacked(blended(fill_by_fit(own, clip, state.accelerator), prior))
 
     yield "VINet, each frame by itself", partial(alone, recurrent=False)
     yield "VINet", partial(alone, recurrent=True)
     for steps in options.fits:
         told = f"internal, {steps} steps"
-        yield told, partial(fitted, steps, blend=False)
-        yield f"{told}, prior: flow", partial(fitted, steps)
-        yield f"{told}, prior: VINet", partial(fitted, steps, as_prior(network, chosen))
+        yield told, partial(fitted, steps)
+        yield f"{told}, prior: flow", partial(fitted, steps, lambda: along_flow(Whole(clip)))
+        vinet = partial(carried_by, network, clip, chosen)
+        yield f"{told}, prior: VINet", partial(fitted, steps, vinet)
 
 
 def _stacked(filled: Iterator[tuple[int, Tensor]]) -> np.ndarray:

@@ -15,6 +15,9 @@ from cluster.plan import Job
 Order = tuple[int, bool, int]
 """Priority, higher first; whether its shot is still to be begun; place in the plan."""
 
+UNITS = ("steps", "flows", "frames")
+"""Of a job's progress, one after the other."""
+
 
 class Agenda:
     """The jobs that are left, those that are done, the shots that failed. Every runner follows it.
@@ -46,7 +49,7 @@ class Agenda:
         self._ready: dict[str, Job] = {}
         self._behind: dict[str, list[Job]] = {}
         self._held: dict[str, int] = {}
-        self._furthest: dict[str, tuple[bool, int]] = {}
+        self._furthest: dict[str, tuple[int, int]] = {}
         self._further: set[str] = set()
         first = [job for job in plan if job.after is None]
         self._new = deque(sorted(first, key=self._order))
@@ -79,8 +82,8 @@ class Agenda:
         """Note how far a job at work has got."""
         if event["kind"] != "progress":
             return
-        got = (event["unit"] != "steps", event["done"])  # what is fitted is filled afterwards
-        if got > self._furthest.get(job.key, (False, 0)):
+        got = UNITS.index(event["unit"]), event["done"]
+        if got > self._furthest.get(job.key, (0, 0)):
             self._furthest[job.key] = got
             self._further.add(job.key)
 

@@ -6,22 +6,21 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
-from cluster.config import Config, fit_config
+from cluster.config import Config
 from cluster.initial import found, start
 from cluster.plan import Job
 from cluster.quality import telea_at
-from inpaint.clip import Clip, joined, picture, touched
+from cluster.shot_frames import ShotFrames
+from inpaint.clip import Clip, joined
 from inpaint.holes import validation_hole
 from inpaint.internal import Exam, judged_frames
 from inpaint.metrics import average, psnr
 from inpaint.precision import accelerator as accelerate
-from inpaint.prior import Fills
 from inpaint.tone import Tone
-from inpaint.vinet.fill import as_prior, fill
-from inpaint.vinet.network import CAPACITIES, build
+from inpaint.vinet.fill import fill
+from inpaint.vinet.network import CAPACITIES, VINet, build
 from inpaint.windows import Window
 from storage import Version
 
@@ -42,7 +41,8 @@ class Trained:
         self.doubt = start(self._network, job)
         self._network.to(device)
         self._accelerator = accelerate(config.precision, device)
-        self._reel = Reel(version, tone, job.scale.size, config.validation_share, config.seed)
+        frames = ShotFrames(version, tone, job.scale.size)
+        self._reel = Reel(frames, config.validation_share, config.seed)
         self._exam, self._scores = self._reel.exam(), list[Tensor]()
 
     def fill(self, start: int) -> Iterator[tuple[int, Tensor]]:
@@ -67,50 +67,40 @@ class Trained:
         self._scores.append(psnr(made[None], truth, exam.where[index]))
 
 
-def vinet_prior(config: Config, channels: int, shot: str, accelerator: Accelerator) -> Fills | None:
-    """Return what a fit's result is blended with, None where it is not VINet's fill."""
-    if fit_config(config).prior != "vinet":
-        return None
+def trained_vinet(config: Config, channels: int, shot: str) -> VINet:
+    """Return the network whose fill a fit's result is blended with."""
     given = found(config, "vinet", channels, shot)
     network = build(CAPACITIES[given.description["capacity"]], channels, config.seed)
     network.load_state_dict(given.weights)
-    return as_prior(network.to(accelerator.device), accelerator)
+    return network
 
 
 class Reel:
-    """A shot's frames at the working size, read as they are asked for.
-
-    The validation hole is hidden as it is from a fit; of the shot only its holes are held.
+    """A shot's frames with a validation hole, hidden as it is from a fit.
 
     Attributes:
         judged: the frames whose validation hole is measured.
     """
 
-    def __init__(
-        self, version: Version, tone: Tone, size: tuple[int, int], share: float, seed: int
-    ) -> None:
-        self._shot, self._hole, self._tone, self.size = version.shot, version.hole, tone, size
-        small = [touched(np.asarray(self._hole[t]), size) for t in range(len(self))]
-        self._judge = validation_hole(torch.from_numpy(np.stack(small))[:, None], share, seed)
+    def __init__(self, frames: ShotFrames, share: float, seed: int) -> None:
+        self._frames, self.size = frames, frames.size
+        holes = np.stack([frames.missing(t) for t in range(len(frames))])
+        self._judge = validation_hole(torch.from_numpy(holes)[:, None], share, seed)
         self.judged: list[int] = judged_frames(self._judge).tolist()
 
     def __len__(self) -> int:
-        return len(self._shot)
+        return len(self._frames)
 
     def missing(self, t: int) -> np.ndarray:
-        return touched(np.asarray(self._hole[t]), self.size)
+        return self._frames.missing(t)
 
     def window(self, t: int, window: Window) -> Clip:
-        return self._picture(t).hiding(self._judge[t : t + 1]).window(0, window)
+        return self._frames[t].hiding(self._judge[t : t + 1]).window(0, window)
 
     def exam(self) -> Exam | None:
         """Return the frames that are judged; None where there are none."""
         if not self.judged:
             return None
-        clip = joined([self._picture(t) for t in self.judged])
+        clip = joined([self._frames[t] for t in self.judged])
         judge = self._judge[self.judged]
         return Exam(clip.hiding(judge), judge & ~clip.unknown)
-
-    def _picture(self, t: int) -> Clip:
-        pixels, hole = np.asarray(self._shot.frames[t]), np.asarray(self._hole[t])
-        return picture(pixels, hole, self.size, self._tone)

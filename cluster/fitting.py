@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from storage.mask_versions import MaskVersion
 
 Event = dict[str, Any]
 Stop = Callable[[], bool]
+T = TypeVar("T")
 KEPT_CHECKPOINTS = 2
 
 
@@ -64,6 +65,20 @@ class Work:
     def check(self) -> None:
         if self.version.attrs.get("attempt") != self.attempt:
             raise Superseded(f"{self.version.url}: a later attempt has taken over")
+
+    def watch(
+        self, work: Generator[tuple[int, int], None, T], unit: str, stop: Stop
+    ) -> Generator[Event, None, T | None]:
+        """Tell how far something is; return what it returns, None where it was asked to stop."""
+        while True:
+            try:
+                done, total = next(work)
+            except StopIteration as end:
+                return end.value
+            yield {"kind": "progress", "unit": unit, "done": done, "total": total}
+            if stop():
+                yield {"kind": "stopped"}
+                return None
 
     def write(
         self, frames: Iterator[tuple[int, np.ndarray]], stop: Stop

@@ -11,21 +11,22 @@ import torch
 import zarr
 from accelerate import Accelerator
 
-from cluster.config import Config
-from cluster.feedforward import vinet_prior
+from cluster.config import Config, fit_config
+from cluster.feedforward import trained_vinet
 from cluster.plan import Job
 from cluster.plates import VALIDATION, Judged, Plates
-from inpaint.clip import Footage, Frames, load
+from inpaint.clip import Footage, Frames, Whole, load
 from inpaint.holes import validation_hole
 from inpaint.internal import Exam, examined
 from inpaint.network import Network
-from inpaint.prior import Blend, weigh
+from inpaint.prior import Blend, Carrying, along_flow
 from inpaint.tone import Tone, tone_of
+from inpaint.vinet.fill import carried_by
 from storage import InputError, Shot, Version
 
-HELD_PIXELS = 1 << 26
-"""Of all frames of a finer scale, at most, where what its flow shows is blended in: some 4 GB of
-memory, and minutes of a core."""
+CARRIED_PX = 1 << 26
+"""Missing pixels of all frames of a finer scale, the validation hole's among them, up to which what
+its flow shows is blended in: some 4 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,15 @@ class Material:
     """What a fit learns from, is run over and judged by.
 
     Attributes:
-        weigh: weighs the prior against the fitted network; None where there is nothing to judge
-            it by, and on finer scales too large to be held.
+        carry: carries the prior into the holes, once the fit is over; None where there is none, or
+            too much of it on a finer scale.
         judged: gives the validation hole as the finer scales need it, once the fit is over.
     """
 
     footage: Footage
     frames: Frames
     exam: Exam | None
-    weigh: Callable[[Network, Accelerator], Blend | None]
+    carry: Callable[[Accelerator], Carrying | None]
     judged: Callable[[Network, Accelerator, Blend | None], Judged]
 
 
@@ -73,14 +74,19 @@ def whole(
             "to learn from"
         )
 
-    def weighed(network: Network, accelerator: Accelerator) -> Blend | None:
-        fills = vinet_prior(config, network.channels, shot.name, accelerator)
-        return weigh(network, clip, judge, accelerator, fills)
+    def carried(accelerator: Accelerator) -> Carrying | None:
+        match fit_config(config).prior:
+            case "propagated":
+                return along_flow(Whole(clip))
+            case "vinet":
+                vinet = trained_vinet(config, clip.frames.shape[1], shot.name).to(device)
+                return carried_by(vinet, clip, accelerator)
+        return None
 
     def judged(network: Network, accelerator: Accelerator, blend: Blend | None) -> Judged:
         return Judged.of(network, clip, judge, accelerator, blend)
 
-    return Material(clip, clip, examined(clip, judge), weighed, judged)
+    return Material(clip, clip, examined(clip, judge), carried, judged)
 
 
 def _windows(
@@ -96,14 +102,12 @@ def _windows(
     pool = plates.pool(where_to_look(version), options.window_px, share, seed, device)
     closing.callback(pool.close)
     exam = plates.exam(options.window_px, device)
-    pixels = len(plates) * job.scale.height * job.scale.width
 
-    def weighed(network: Network, accelerator: Accelerator) -> Blend | None:
-        if exam is None or job.config.fit.prior == "vinet" or pixels > HELD_PIXELS:
-            return None
-        return weigh(network, *plates.held(options.window_px), accelerator)
+    def carried(_: Accelerator) -> Carrying | None:
+        few = fit_config(job.config).prior == "propagated" and plates.unknown_px() <= CARRIED_PX
+        return along_flow(Whole(plates)) if few else None
 
-    return Material(pool, plates, exam, weighed, lambda *_: judged)
+    return Material(pool, plates, exam, carried, lambda *_: judged)
 
 
 def where_to_look(version: Version) -> np.ndarray:

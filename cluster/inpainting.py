@@ -20,19 +20,20 @@ from cluster import __version__
 from cluster.config import fit_config
 from cluster.feedforward import Trained
 from cluster.fitting import Event, Fitting, Stop, Work
-from cluster.footage import material, pairs, tone_for
+from cluster.footage import material, tone_for
 from cluster.initial import start
 from cluster.plan import Job
 from cluster.plates import VALIDATION
 from cluster.quality import against_truth, telea_at
+from cluster.shot_frames import ShotFrames
 from inpaint.classical import telea
-from inpaint.clip import enlarge, load
+from inpaint.clip import Whole, enlarge
 from inpaint.fill import fill
-from inpaint.flow_propagation import propagate as propagated
+from inpaint.flow_propagation import fill_with, follow
 from inpaint.internal import fit
 from inpaint.learning import begin
 from inpaint.network import CAPACITIES, Network, build
-from inpaint.prior import blended
+from inpaint.prior import blended, weigh
 from inpaint.recipes import FitConfig
 from inpaint.tone import Tone
 from storage import Archive, Shot, Version
@@ -99,8 +100,10 @@ def _learn(
         if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
             return
         accelerator, blend = state.accelerator, None
-        if config.prior != "none":
-            blend = given.weigh(network, accelerator)
+        if given.exam is not None and (carrying := given.carry(accelerator)) is not None:
+            if (carried := (yield from work.watch(carrying, "flows", stop))) is None:
+                return
+            blend = weigh(network, given.exam, carried, accelerator)
         if job.part_of is not None:
             version.files.write(VALIDATION, given.judged(network, accelerator, blend).dump())
         work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
@@ -140,13 +143,18 @@ def _without_learning(
     job: Job, work: Work, version: Version, device: torch.device, stop: Stop
 ) -> Iterator[Event]:
     """Fill with a method that learns nothing of the shot, and measure the result."""
+    assert job.scale is not None
     tone, trained = tone_for(version), None
     work.update(status="filling", step=0, steps=0, seconds={"fit": 0.0})
     match job.config.method:
         case "telea":
             filled = _telea(version, work.start)
         case "flow":
-            filled = _flow(job, version, tone, work.start)
+            pictures = Whole(ShotFrames(version, tone, job.scale.size))
+            if (found := (yield from work.watch(follow(pictures), "flows", stop))) is None:
+                return
+            made = enumerate(fill_with(pictures, found, work.start), work.start)
+            filled = _pictures(job, ((t, _in_unit(one.pixels)) for t, one in made), version, tone)
         case _:
             trained = Trained(job, version, tone, device)
             if trained.doubt:
@@ -161,16 +169,6 @@ def _telea(version: Version, start: int) -> Iterator[tuple[int, np.ndarray]]:
     for t in range(start, len(version.shot)):
         pixels, hole = np.asarray(version.shot.frames[t]), np.asarray(version.hole[t])
         yield t, telea(pixels, hole)
-
-
-def _flow(job: Job, version: Version, tone: Tone, start: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Propagate along the flow at the working size; the whole clip is needed for any frame."""
-    assert job.scale is not None
-    clip = load(pairs(version.shot, version.hole), len(version.shot), job.scale.size, tone)
-    frames = clip.frames.permute(0, 2, 3, 1).numpy()
-    filled = propagated(frames, clip.unknown[:, 0].numpy(), start)
-    made = ((t, _in_unit(one.pixels)) for t, one in enumerate(filled, start))
-    return _pictures(job, made, version, tone)
 
 
 def _in_unit(pixels: np.ndarray) -> Tensor:

@@ -2,7 +2,8 @@
 
 Every dict has a `kind`:
     started    pid: of the process that does it, where it is not the driver
-    progress   done, total, unit; a fit adds loss, learning_rate, rate, validation_psnr, entry
+    progress   done, total, unit (steps, flows, frames); a fit adds loss, learning_rate, rate,
+               validation_psnr, entry
     log        text: something a person should know
     stopped    it was asked to stop, and saved what it had
     done       what there is to say of it

@@ -154,30 +154,24 @@ class Plates:
         columns = (np.arange(window.width) + window.left) * width // self.size[1]
         return self._judged.hole[t][rows[:, None], columns]
 
-    def held(self, window_px: int) -> tuple[Clip, Tensor]:
-        """Return all frames, whole, and where they are judged, `(T, 1, H, W)` bool.
-
-        Those are the exam's places: elsewhere the prior may show what the validation hole hides.
-        """
-        full, answers = Window(0, 0, *self.size), dict(self._judged.answers(self.size))
-        clip = joined([self.window(t, full, answers.get(t)) for t in range(len(self))])
-        judge = torch.zeros_like(clip.hole)
-        for t in answers:
-            window = self._around(t, window_px)
-            judge[t, 0, *window.slices] = torch.from_numpy(self.judged(t, window))
-        return clip, judge & ~clip.hole
+    def unknown_px(self) -> int:
+        """Count the unknown pixels of all frames."""
+        full = Window(0, 0, *self.size)
+        unknown = (self.missing(t) | self.judged(t, full) for t in range(len(self)))
+        return sum(int(np.count_nonzero(each)) for each in unknown)
 
     def exam(self, window_px: int, device: torch.device) -> Exam | None:
         """Return windows around places of the validation hole, one a judged frame."""
-        clips, where = [], []
+        clips, where, places = [], [], []
         for t, answer in self._judged.answers(self.size):
             window = self._around(t, window_px)
+            places.append((t, window))
             clips.append(self.window(t, window, answer[window.slices]))
             judged = torch.from_numpy(self.judged(t, window))[None, None]
             where.append(judged & ~clips[-1].hole)
         if not clips:
             return None
-        return Exam(joined(clips).to(device), torch.cat(where).to(device))
+        return Exam(joined(clips).to(device), torch.cat(where).to(device), places)
 
     def pool(
         self,

@@ -112,7 +112,7 @@ def planned_scales(config: Config, size: tuple[int, int]) -> list[Scale]:
     if config.size is not None:
         wanted = working_area(config.size)
         whole = min(wanted[0], size[0]), min(wanted[1], size[1])
-    if config.method == "telea":
+    if config.method == "telea" or (config.method == "flow" and config.size is None):
         return [Scale(*size)]
     if config.method in ("flow", "vinet"):
         return [Scale(*whole)]

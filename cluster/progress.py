@@ -21,6 +21,7 @@ DOING = {
     "measure": "measuring",
     "export": "exporting",
 }
+INPAINTING = {"steps": "fitting", "flows": "following", "frames": "filling"}
 
 
 class Display(Protocol):
@@ -171,8 +172,8 @@ def figures(quality: dict[str, float | None]) -> str:
 
 def _doing(note: Note) -> str:
     job, doing = note.job, DOING[note.job.kind]
-    if job.kind == "inpaint" and note.event.get("unit") == "frames":
-        doing = "filling"
+    if job.kind == "inpaint":
+        doing = INPAINTING[note.event["unit"]]
     finer = job.scale is not None and (job.coarser or job.part_of)
     return f"{doing} {job.scale.label}" if job.scale is not None and finer else doing
 

@@ -21,9 +21,11 @@ from cluster.quality import telea_at
 from cluster.room import Need
 from cluster.space import applied, rounded
 from inpaint import checkpoint
+from inpaint.flow_propagation import finished
 from inpaint.internal import fit
 from inpaint.learning import begin
 from inpaint.network import CAPACITIES, build
+from inpaint.prior import weigh
 from inpaint.recipes import FitConfig
 from inpaint.tone import tone_of
 from storage import Archive, InputError, Shot
@@ -130,8 +132,12 @@ def _fitted(
         one = replace(one, curve=(*one.curve, (report.step, round(report.validation_psnr, 4))))
         if report.step < schedule.steps:
             yield one, checkpoint.dump(network, state)
-    blend = given.weigh(network, state.accelerator) if schedule.prior != "none" else None
-    yield replace(one, psnr=one.latest if blend is None else blend.validation_psnr), b""
+    carrying = given.carry(state.accelerator)
+    if carrying is None:
+        yield replace(one, psnr=one.latest), b""
+        return
+    blend = weigh(network, given.exam, finished(carrying), state.accelerator)
+    yield replace(one, psnr=blend.validation_psnr), b""
 
 
 def _within(

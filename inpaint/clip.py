@@ -100,6 +100,22 @@ class Clip:
         return Clip(self.frames.to(device), self.hole.to(device), self.unknown.to(device), prior)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """Whole frames, read when they are asked for, each with what is unknown of it, as arrays."""
+
+    frames: Frames
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return `(H, W, C)`, as a clip keeps it, and `(H, W)` bool."""
+        one = self.frames.window(t, Window(0, 0, *self.frames.size))
+        pixels = one.frames[0].permute(1, 2, 0).contiguous()
+        return pixels.cpu().numpy(), one.unknown[0, 0].cpu().numpy()
+
+
 def joined(clips: Sequence[Clip]) -> Clip:
     """Put clips of one size behind each other; all have a prior or none has."""
     priors = [clip.prior for clip in clips if clip.prior is not None]

@@ -16,10 +16,9 @@ from inpaint.flow import completed, flow, inside, places, warped
 
 FAR = 12  # as far as this part of a side from a hole, a flow sees what was put into it at random
 RIM_PX = 2  # the same where that agrees with the motion around
-ALIKE_PX = 1.0  # what differs by less from the camera's motion moves with it, up to ALIKE_AT rows
-ALIKE_AT = 480  # and in proportion above
+ALIKE_PX = 1.0  # what differs by less from the camera's motion moves with it
 CAMERA_SHARE = 0.3  # of what is seen around, from which a pixel is taken for background
-GRID_PX = 4  # between the pixels that the camera's motion is fitted to, and more above ALIKE_AT
+GRID_PX = 4  # between the pixels that the camera's motion is fitted to
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,9 @@ def _continued(
     if unseen.all():
         return Step(np.zeros_like(way), np.ones_like(here[..., 0]))
     error = np.square(here - warped(there, way))
-    alike_px = ALIKE_PX * max(1, min(hole.shape) / ALIKE_AT)
-    camera = _camera(way, ~unseen & inside(way), alike_px)
+    camera = _camera(way, ~unseen & inside(way))
     field = np.concatenate([way - camera, error], axis=2)
-    field = np.where(unseen[..., None], _in_layers(field, unseen, alike_px), field)
+    field = np.where(unseen[..., None], _in_layers(field, unseen), field)
     return Step(field[..., :2] + camera, field[..., 2])
 
 
@@ -87,21 +85,21 @@ def _grown(hole: np.ndarray, rim_px: int) -> np.ndarray:
     return cv2.dilate(hole.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
 
 
-def _camera(way: np.ndarray, seen: np.ndarray, alike_px: float) -> np.ndarray:
+def _camera(way: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Fit a homography to most of a flow (RANSAC), as a flow.
 
     None where too little is seen, or in too thin a strip to say what is far from it.
     """
     start, none = places(np.zeros_like(way)), np.zeros_like(way)
-    grid = (slice(None, None, int(GRID_PX * max(1, min(seen.shape) / ALIKE_AT))),) * 2
+    grid = (slice(None, None, GRID_PX),) * 2
     few, moves = start[grid][seen[grid]], way[grid][seen[grid]]
     if len(few) < 4:
         return none
-    found, _ = cv2.findHomography(few, few + moves, cv2.RANSAC, alike_px)
+    found, _ = cv2.findHomography(few, few + moves, cv2.RANSAC, ALIKE_PX)
     if found is None:
         return none
     motion = cv2.perspectiveTransform(start.reshape(-1, 1, 2), found).reshape(start.shape) - start
-    return motion if np.abs(motion).max() <= 2 * np.abs(moves).max() + alike_px else none
+    return motion if np.abs(motion).max() <= 2 * np.abs(moves).max() + ALIKE_PX else none
 
 
 def _holes_alike(
@@ -127,9 +125,9 @@ def _inverse(way: np.ndarray) -> np.ndarray:
     return back
 
 
-def _in_layers(field: np.ndarray, unseen: np.ndarray, alike_px: float) -> np.ndarray:
+def _in_layers(field: np.ndarray, unseen: np.ndarray) -> np.ndarray:
     """Continue a field, motion by camera taken off, into what is unseen: one of two layers."""
-    with_camera = np.linalg.norm(field[..., :2], axis=2) <= alike_px
+    with_camera = np.linalg.norm(field[..., :2], axis=2) <= ALIKE_PX
     share = completed(with_camera[..., None].astype(np.float32), unseen)
     background, rest = (completed(field, unseen | ~layer) for layer in (with_camera, ~with_camera))
     return np.where(share > CAMERA_SHARE, background, rest)

@@ -10,7 +10,7 @@ Source: Ouyang et al., Internal Video Inpainting by Implicit Long-range Propagat
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +23,7 @@ from inpaint.metrics import average, psnr
 from inpaint.network import Network
 from inpaint.recipes import FitConfig
 from inpaint.step import draw_batch, features_of, step
+from inpaint.windows import Window
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,13 @@ class Exam:
     Attributes:
         clip: the frames, on the fit's device.
         where: `(N, 1, H, W)` bool: known pixels that are treated as unknown; within `clip.unknown`.
+        places: which frame of the shot each is, and which part of it; none where they are of
+            several shots.
     """
 
     clip: Clip
     where: Tensor
+    places: Sequence[tuple[int, Window]] = ()
 
 
 def fit(
@@ -91,7 +95,8 @@ def examined(clip: Clip, judge: Tensor, most: int = 16) -> Exam | None:
         judge: validation hole `(T, 1, H, W)` bool, contained in `clip.unknown`.
     """
     frames = judged_frames(judge, most)
-    return Exam(clip[frames], judge[frames]) if len(frames) else None
+    places = [(t, Window(0, 0, *clip.size)) for t in frames.tolist()]
+    return Exam(clip[frames], judge[frames], places) if places else None
 
 
 def judged_frames(judge: Tensor, most: int = 16) -> Tensor:

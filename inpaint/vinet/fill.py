@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -11,6 +11,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from inpaint.clip import Clip, Frames
+from inpaint.flow_propagation import Filled
+from inpaint.prior import Carried, Carrying
 from inpaint.vinet.network import OFFSETS, VINet, neighbours
 from inpaint.windows import Window
 
@@ -52,21 +54,20 @@ def fill(
             yield t, filled.pictures[0, 0].float().add_(1).div_(2).clamp_(0, 1)
 
 
-def as_prior(network: VINet, accelerator: Accelerator) -> Callable[[Clip], tuple[Tensor, Tensor]]:
-    """Return what `inpaint.prior.weigh` takes in the flow's place: a trained network's fill.
+def carried_by(network: VINet, clip: Clip, accelerator: Accelerator) -> Carrying:
+    """Carry a trained network's fill into the holes of a clip, as `inpaint.prior` wants it.
 
     The error that it expects is the distance to what is known, in pixels.
     """
-
-    def filled(clip: Clip) -> tuple[Tensor, Tensor]:
-        pictures = torch.stack([made.cpu() for _, made in fill(network, clip, accelerator)])
-        if clip.frames.dtype == torch.uint8:
-            pictures = pictures.mul_(255).round_()
-        unknown = clip.unknown[:, 0].cpu().numpy().astype(np.uint8)
-        deep = np.stack([cv2.distanceTransform(mask, cv2.DIST_L2, 5) for mask in unknown])
-        return pictures.to(clip.frames.dtype), torch.from_numpy(deep)[:, None].half()
-
-    return filled
+    carried = []
+    for t, made in fill(network, clip, accelerator):
+        kept = made.mul(255).round_() if clip.frames.dtype == torch.uint8 else made
+        pixels = kept.to(clip.frames.dtype).permute(1, 2, 0).cpu().numpy()
+        hole = clip.unknown[t, 0].cpu().numpy()
+        deep = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
+        carried.append(Carried.of(Filled(pixels, hole, deep)))
+        yield len(carried), len(clip)
+    return carried
 
 
 def _shown(clips: list[Clip]) -> tuple[Tensor, Tensor]:

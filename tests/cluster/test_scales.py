@@ -120,18 +120,18 @@ def test_the_truth_of_the_validation_hole_is_not_in_the_exams_prior(done: Versio
     assert other.clip.prior[exam.where.expand_as(other.clip.prior)].max() == 0
 
 
-def test_the_truth_of_the_validation_hole_is_not_in_the_held_frames_prior(done: Version) -> None:
-    judged = Judged.read(coarser(done).files.read(VALIDATION) or b"")
-    blank = replace(judged, pictures=np.zeros_like(judged.pictures))
-    scale = Scale(*SIZE, 1, 4.0)
-    clip, judge = Plates(done, coarser(done), blank, tone_for(done), scale).held(32)
-    assert judge.flatten(1).any(dim=1).nonzero().flatten().tolist() == judged.frames.tolist()
-    assert not (judge & ~clip.unknown).any()
-    exam = plates(done).exam(32, torch.device("cpu"))
+def test_the_exam_says_which_part_of_which_frame_each_is(done: Version) -> None:
+    found, exam = plates(done), plates(done).exam(32, torch.device("cpu"))
     assert exam is not None
-    assert judge.sum() == exam.where.sum()
-    assert clip.prior is not None
-    assert clip.prior[judge.expand_as(clip.prior)].max() == 0
+    for n, (t, window) in enumerate(exam.places):
+        assert torch.equal(found.window(t, window).frames, exam.clip.frames[n : n + 1])
+        assert torch.equal(found.window(t, window).unknown, exam.clip.unknown[n : n + 1])
+
+
+def test_unknown_pixels_are_counted(done: Version) -> None:
+    found = plates(done)
+    unknown = [found.window(t, WHOLE).unknown for t in range(3)]
+    assert found.unknown_px() == sum(int(each.sum()) for each in unknown)
 
 
 def pan(count: int = 8, step_px: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -157,12 +157,16 @@ def test_a_finer_scale_shows_what_its_own_flow_finds(tmp_path: Path) -> None:
     assert errors[1] < errors[0] / 4
 
 
-def test_a_finer_scale_too_large_to_be_held_does_without_its_flow(
+def test_a_finer_scale_with_too_many_missing_pixels_does_without_its_flow(
     shot: ShotSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cluster.footage.HELD_PIXELS", 3 * SIZE[0] * SIZE[1] - 1)
-    monkeypatch.delattr(Plates, "held")
-    assert failures(run(tmp_path / "a", scaled(), shot)) == {}
+    units = []
+    for most in (3 * SIZE[0] * SIZE[1], 9):
+        monkeypatch.setattr("cluster.footage.CARRIED_PX", most)
+        notes = run(tmp_path / str(most), scaled(), replace(shot, export=None))
+        assert failures(notes) == {}
+        units.append({n.event["unit"] for n in notes if n.event.get("unit") and n.job.coarser})
+    assert units == [{"steps", "flows", "frames"}, {"steps", "frames"}]
 
 
 def test_broken_pixels_beside_the_hole_do_no_harm(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cluster.feedforward import Reel
 from cluster.initial import with_init
 from cluster.plan import Note, fitted_part
 from cluster.prepare import planned_scales
+from cluster.shot_frames import ShotFrames
 from cluster.strict import ConfigError
 from inpaint.tone import Tone
 from inpaint.vinet.network import CAPACITIES, build
@@ -65,14 +66,15 @@ def test_a_fill_that_was_stopped_ends_as_an_unbroken_one(tmp_path: Path) -> None
 
 def test_the_validation_hole_is_hidden_and_measured(tmp_path: Path) -> None:
     version, _ = filled(tmp_path, config(weights(tmp_path)))
-    reel, whole = Reel(version, Tone("uint8", 255), (24, 32), 0.05, 0), Window(0, 0, 24, 32)
+    frames, whole = ShotFrames(version, Tone("uint8", 255), (24, 32)), Window(0, 0, 24, 32)
+    reel = Reel(frames, 0.05, 0)
     exam = reel.exam()
     assert exam is not None
     assert exam.where.any()
     for place, t in enumerate(reel.judged):
         assert not reel.window(t, whole).hole[0][exam.where[place]].any()
         assert reel.window(t, whole).unknown[0][exam.where[place]].all()
-    assert Reel(version, Tone("uint8", 255), (24, 32), 0, 0).exam() is None
+    assert Reel(frames, 0, 0).exam() is None
 
 
 def test_other_weights_make_another_version(tmp_path: Path) -> None:

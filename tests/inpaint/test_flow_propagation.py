@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inpaint.classical import telea
-from inpaint.flow_propagation import propagate
+from inpaint.flow_propagation import Filled, fill_with, finished, follow, propagate
 
 COUNT, HEIGHT, WIDTH = 8, 48, 64
 
@@ -27,8 +27,12 @@ def square() -> np.ndarray:
     return holes
 
 
+def propagated(frames: np.ndarray, holes: np.ndarray) -> list[Filled]:
+    return list(propagate(list(zip(frames, holes, strict=True))))
+
+
 def filled(frames: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    return np.stack([frame.pixels for frame in propagate(frames, holes)])
+    return np.stack([frame.pixels for frame in propagated(frames, holes)])
 
 
 def decibels(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
@@ -48,6 +52,16 @@ def test_a_pan_behind_a_still_hole_is_recovered(dtype: str, channels: int) -> No
     assert decibels(result, truth, holes) > decibels(by_telea, truth, holes) + 8
 
 
+def test_large_frames_are_filled_by_the_flow_of_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inpaint.flow_propagation.SIDE_PX", 30)
+    truth, holes = pan(), square()
+    result = filled(truth, holes)
+    by_telea = np.stack([telea(*pair) for pair in zip(truth, holes, strict=True)])
+    assert decibels(result, truth, holes) > decibels(by_telea, truth, holes) + 8
+    truth[holes] = 255
+    assert np.array_equal(filled(truth, holes)[holes], result[holes])
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_what_lies_in_the_hole_has_no_influence(dtype: str) -> None:
     frames, holes = pan(dtype), square()
@@ -59,7 +73,7 @@ def test_what_lies_in_the_hole_has_no_influence(dtype: str) -> None:
 def test_the_expected_error_is_zero_where_known_and_ranks_the_pixels() -> None:
     truth, holes = pan(), square()
     holes[:, 35:] = True
-    for t, frame in enumerate(propagate(truth, holes)):
+    for t, frame in enumerate(propagated(truth, holes)):
         assert frame.error.dtype == np.float32
         assert (frame.error[~holes[t]] == 0).all()
         seen, never = frame.error[18:30, 26:40], frame.error[40:]
@@ -97,8 +111,39 @@ def test_a_frame_without_known_pixels_shows_its_neighbours() -> None:
 
 def test_a_later_start_gives_the_same_frames() -> None:
     frames, holes = pan(), square()
-    later = [frame.pixels for frame in propagate(frames, holes, start=5)]
+    pictures = list(zip(frames, holes, strict=True))
+    later = [frame.pixels for frame in fill_with(pictures, finished(follow(pictures)), start=5)]
     assert np.array_equal(np.stack(later), filled(frames, holes)[5:])
+
+
+class Reels:
+    """Counts how often each frame is read."""
+
+    def __init__(self) -> None:
+        self.frames, self.holes, self.read = pan(), square(), [0] * COUNT
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        self.read[t] += 1
+        return self.frames[t].copy(), self.holes[t].copy()
+
+
+def test_frames_are_read_four_times_however_far_their_colours_are_carried() -> None:
+    reels = Reels()
+    result = [frame.pixels for frame in propagate(reels)]
+    assert max(reels.read) == 4
+    assert np.array_equal(np.stack(result), filled(reels.frames, reels.holes))
+
+
+def test_it_tells_how_far_it_is() -> None:
+    told = list(follow(list(zip(pan(), square(), strict=True))))
+    assert told == [(n + 1, 2 * COUNT) for n in range(2 * COUNT)]
+
+
+def test_no_frames_are_no_work() -> None:
+    assert list(propagate([])) == []
 
 
 def test_the_same_clip_gives_the_same_result_whatever_its_layout() -> None:
@@ -116,5 +161,5 @@ def test_the_smallest_pictures_are_filled(size: tuple[int, int]) -> None:
 
 
 def test_holes_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\(8, 48, 64\), not \(7, 48, 64\)"):
-        list(propagate(pan(), square()[1:]))
+    with pytest.raises(ValueError, match=r"\(48, 64\), not \(47, 64\)"):
+        propagated(pan(), square()[:, 1:])

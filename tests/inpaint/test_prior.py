@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from inpaint_fakes import COARSE, CPU
 from torch import Tensor, nn
 
-from inpaint.clip import Clip
+from inpaint.clip import Clip, Whole, joined
+from inpaint.flow_propagation import Filled, finished
 from inpaint.holes import validation_hole
+from inpaint.internal import Exam, examined
 from inpaint.metrics import psnr
 from inpaint.network import Network
 from inpaint.precision import accelerator
-from inpaint.prior import Blend, blended, weigh
+from inpaint.prior import Blend, Carried, along_flow, blended, weigh
+from inpaint.windows import Window
 
 OFF = accelerator("off", CPU)
 
@@ -51,41 +55,57 @@ def judged() -> tuple[Clip, Tensor]:
     return pan().hiding(judge), judge
 
 
+def exam() -> Exam:
+    found = examined(*judged())
+    assert found is not None
+    return found
+
+
+def carried(clip: Clip) -> list[Carried]:
+    return finished(along_flow(Whole(clip)))
+
+
 def weighed(made: Tensor) -> tuple[Blend, Clip, Tensor]:
     """The blend with a network that makes these pictures, `(T, C, H, W)` in -1 to 1."""
     clip, judge = judged()
-    blend = weigh(Painter(made), clip, judge, OFF)
-    assert blend is not None
-    return blend, clip, judge
+    return weigh(Painter(made), exam(), carried(clip), OFF), clip, judge
+
+
+def priors(blend: Blend) -> Tensor:
+    return torch.stack([each.unpacked()[0] for each in blend.carried])
+
+
+def shares(blend: Blend) -> Tensor:
+    """The prior's part of every pixel, `(T, 1, H, W)`: of a white prior blended into black."""
+    white = [replace(each, pixels=np.full_like(each.pixels, 255)) for each in blend.carried]
+    part = replace(blend, carried=white)
+    return torch.stack([part(t, torch.zeros(1, 48, 64))[:1] for t in range(len(white))])
 
 
 def quality(blend: Blend, made: Tensor, where: Tensor) -> tuple[float, float, float]:
     """PSNR of the network's pictures, of the prior, and of both together."""
     truth, unit = pan().frames / 255, (made + 1) / 2
     mixed = torch.stack([blend(t, picture) for t, picture in enumerate(unit)])
-    pictures = (unit, blend.prior / 255, mixed)
-    a, b, c = (float(psnr(each, truth, where).mean()) for each in pictures)
+    a, b, c = (float(psnr(each, truth, where).mean()) for each in (unit, priors(blend), mixed))
     return a, b, c
 
 
 def test_a_network_that_is_right_keeps_its_pictures() -> None:
     made = pan().pictures(slice(None))
     blend, clip, _ = weighed(made)
-    assert float(blend.share[clip.unknown].max()) < 0.01
+    assert float(shares(blend)[clip.unknown].max()) < 0.01
 
 
 def test_the_prior_takes_the_place_of_a_network_that_is_wrong() -> None:
     blend, clip, _ = weighed(-torch.ones(8, 3, 48, 64))
-    assert float(blend.share[clip.unknown].mean()) > 0.95
+    assert float(shares(blend)[clip.unknown].mean()) > 0.95
 
 
 def test_two_that_are_wrong_in_different_ways_are_better_together() -> None:
-    clip, judge = judged()
-    carried = weigh(Painter(torch.zeros(8, 3, 48, 64)), clip, judge, OFF)
-    assert carried is not None
-    error = (carried.prior / 255 - pan().frames / 255).square().mean().sqrt()
+    clip, _ = judged()
+    wrong = priors(weighed(torch.zeros(8, 3, 48, 64))[0]) - pan().frames / 255
+    size = wrong[clip.unknown.expand_as(wrong)].square().mean().sqrt()
     noise = torch.randn(8, 3, 48, 64, generator=torch.Generator().manual_seed(1))
-    size = error * (clip.unknown.numel() / clip.unknown.sum()) ** 0.5
     made = (pan().pictures(slice(None)) + 2 * size * noise).clamp(-1, 1)
     learnt, flow, both = quality(weighed(made)[0], made, pan().hole)
     assert both > max(learnt, flow) + 0.5
@@ -93,21 +113,18 @@ def test_two_that_are_wrong_in_different_ways_are_better_together() -> None:
 
 def test_a_prior_fades_where_it_expects_more_error_than_was_ever_judged() -> None:
     clip, judge = judged()
-
-    def fills(_: Clip) -> tuple[Tensor, Tensor]:
-        expected = torch.where(judge, 0.1, 0.2).half()
-        return pan().frames, expected
-
-    blend = weigh(Painter(-torch.ones(8, 3, 48, 64)), clip, judge, OFF, fills)
-    assert blend is not None
-    assert float(blend.share[judge].median()) > 0.99
-    assert float(blend.share[:, :, 23:25, 25:27].max()) == pytest.approx(1 / 4, abs=0.01)
+    frames, holes = pan().frames.permute(0, 2, 3, 1).numpy(), clip.unknown[:, 0].numpy()
+    expected = np.where(judge[:, 0], np.float32(0.1), np.float32(0.2))
+    right = [Carried.of(Filled(*each)) for each in zip(frames, holes, expected, strict=True)]
+    blend = weigh(Painter(-torch.ones(8, 3, 48, 64)), exam(), right, OFF)
+    assert float(shares(blend)[judge].median()) > 0.99
+    assert float(shares(blend)[:, :, 23:25, 25:27].max()) == pytest.approx(1 / 4, abs=0.01)
 
 
 def test_known_pixels_are_the_networks() -> None:
     made = torch.zeros(8, 3, 48, 64)
     blend, clip, _ = weighed(made)
-    assert not blend.share[~clip.unknown].any()
+    assert not shares(blend)[~clip.unknown].any()
     assert torch.equal(blend(3, made[3])[:, 0, :9], made[3][:, 0, :9])
 
 
@@ -118,27 +135,37 @@ def test_the_figure_is_that_of_the_blended_pictures_at_the_validation_hole() -> 
 
 
 def test_what_lies_in_the_holes_has_no_influence() -> None:
-    clip, judge = judged()
+    clip, _ = judged()
     other = replace(clip, frames=torch.where(clip.hole, 255 - clip.frames, clip.frames))
     made = torch.zeros(8, 3, 48, 64)
-    blends = [weigh(Painter(made), each, judge, OFF) for each in (clip, other)]
-    assert blends[0] is not None
-    assert blends[1] is not None
-    assert torch.equal(blends[0].prior[:, :, 18:30, 20:32], blends[1].prior[:, :, 18:30, 20:32])
-    assert torch.equal(blends[0].share, blends[1].share)
+    blends = [weigh(Painter(made), exam(), carried(each), OFF) for each in (clip, other)]
+    assert torch.equal(priors(blends[0]), priors(blends[1]))
+    assert torch.equal(shares(blends[0]), shares(blends[1]))
 
 
 def test_frames_of_half_floats_have_a_prior_of_half_floats() -> None:
-    clip, judge = judged()
-    halves = replace(clip, frames=(clip.frames / 255).half())
-    blend = weigh(Painter(torch.zeros(8, 3, 48, 64)), halves, judge, OFF)
-    assert blend is not None
-    assert blend.prior.dtype == torch.float16
-    assert float(blend.prior.max()) <= 1
+    clip, _ = judged()
+    bytes_, halves = (
+        torch.stack([each.unpacked()[0] for each in carried(frames)])
+        for frames in (clip, replace(clip, frames=(clip.frames / 255).half()))
+    )
+    assert float((halves - bytes_).abs().max()) < 2 / 255
 
 
-def test_without_a_validation_hole_there_is_no_blend_and_pictures_pass_unchanged() -> None:
-    clip, judge = pan(), torch.zeros_like(pan().hole)
-    assert weigh(Painter(torch.zeros(8, 3, 48, 64)), clip, judge, OFF) is None
+def test_what_was_carried_is_weighed_at_the_parts_that_are_judged() -> None:
+    made, window = torch.zeros(8, 3, 48, 64), Window(8, 12, 32, 40)
+    whole, everything, region = exam(), carried(judged()[0]), (..., *window.slices)
+    clip = joined([whole.clip.window(n, window) for n in range(8)])
+    part = Exam(clip, whole.where[region], [(t, window) for t, _ in whole.places])
+    only = torch.zeros_like(whole.where)
+    only[region] = whole.where[region]
+    in_part, there = (
+        weigh(Painter(pictures), each, everything, OFF).shares.share
+        for pictures, each in ((made[region], part), (made, replace(whole, where=only)))
+    )
+    assert in_part.allclose(there)
+
+
+def test_without_a_blend_pictures_pass_unchanged() -> None:
     pictures = [(3, torch.ones(3, 4, 4))]
     assert list(blended(iter(pictures), None)) == pictures

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from vinet_fakes import texture, tiny
 
 from inpaint.clip import Clip
+from inpaint.flow_propagation import Filled, finished
+from inpaint.internal import examined
 from inpaint.network import CAPACITIES, build
 from inpaint.precision import accelerator
-from inpaint.prior import weigh
-from inpaint.vinet.fill import as_prior, fill
+from inpaint.prior import Carried, weigh
+from inpaint.vinet.fill import carried_by, fill
 
 OFF = accelerator("off", torch.device("cpu"))
 
@@ -25,22 +28,31 @@ def clip() -> tuple[Clip, torch.Tensor]:
 
 def test_it_is_the_fill_kept_as_the_frames_are() -> None:
     own, _ = clip()
-    prior, expected = as_prior(tiny(), OFF)(own)
+    carried = finished(carried_by(tiny(), own, OFF))
     for t, made in fill(tiny(), own, OFF):
-        assert torch.equal(prior[t], made.mul(255).round().byte())
+        pixels, error, hole = carried[t].unpacked()
+        assert hole.equal(own.unknown[t, 0])
+        assert torch.equal(pixels[:, hole], (made.mul(255).round() / 255)[:, hole])
+        assert (error > 0).equal(hole)
+    assert carried[0].unpacked()[1][4, 4] > carried[0].unpacked()[1][2, 2]
     half = Clip(own.frames.half() / 255, own.hole, own.unknown)
-    assert as_prior(tiny(), OFF)(half)[0].dtype == torch.float16
-    assert (expected > 0).equal(own.unknown)
-    assert expected[0, 0, 4, 4] > expected[0, 0, 2, 2]
+    assert finished(carried_by(tiny(), half, OFF))[0].pixels.dtype == np.float16
+
+
+def test_it_tells_how_far_it_is() -> None:
+    assert list(carried_by(tiny(), clip()[0], OFF)) == [(n, 5) for n in range(1, 6)]
 
 
 def test_it_is_blended_in_where_it_is_the_better_of_the_two() -> None:
     own, judge = clip()
-    network = build(CAPACITIES["small"], 3, 0)
-    depth = (own.unknown * 2).half()
-    right = weigh(network, own, judge, OFF, lambda _: (own.frames, depth))
-    wrong = weigh(network, own, judge, OFF, lambda _: (255 - own.frames, depth))
-    assert right is not None
-    assert wrong is not None
-    assert float(right.share[own.hole].float().mean()) > 0.9
-    assert float(wrong.share[own.hole].float().mean()) < 0.5
+    network, exam = build(CAPACITIES["small"], 3, 0), examined(own, judge)
+    assert exam is not None
+    frames, hole = own.frames.permute(0, 2, 3, 1).numpy(), own.unknown[0, 0].numpy()
+    shares = []
+    for pictures in (frames, 255 - frames):
+        deep = 2 * hole.astype(np.float32)
+        carried = [Carried.of(Filled(picture, hole, deep)) for picture in pictures]
+        blend = weigh(network, exam, carried, OFF)
+        shares.append(blend.shares(*carried[0].unpacked()[1:])[2:8, 2:8].mean())
+    assert shares[0] > 0.9
+    assert shares[1] < 0.5
