@@ -255,7 +255,7 @@ def _hole_psnr(network: Network, clip: Clip, state: State) -> float:
 
 def _made(network: Network, clip: Clip, state: State, blend: Blend | None = None) -> Tensor:
     """Return what the network makes of the frames, `(T, C, H, W)` uint8."""
-    filled = blended(fill(network, clip, state.accelerator), blend)
+    filled = blended(fill(network, clip, state.accelerator), clip, blend)
     pictures = [picture for _, picture in filled]
     network.train()
     return torch.stack(pictures).mul_(255).round_().byte()

@@ -104,7 +104,7 @@ def _ways(
             pass
         carried = None if carrying is None else finished(carrying())
         prior = None if carried is None else weigh(own, exam, carried, state.accelerator)
-        return _stacked(blended(fill_by_fit(own, clip, state.accelerator), prior))
+        return _stacked(blended(fill_by_fit(own, clip, state.accelerator), clip, prior))
 
     yield "VINet, each frame by itself", partial(alone, recurrent=False)
     yield "VINet", partial(alone, recurrent=True)

@@ -108,7 +108,7 @@ def _learn(
             version.files.write(VALIDATION, given.judged(network, accelerator, blend).dump())
         work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
         made = fill(network, given.frames, accelerator, start=work.start, **_tiles(job))
-        filled = blended(made, blend)
+        filled = blended(made, given.frames, blend)
         if (yield from work.write(_pictures(job, filled, version, tone), stop)):
             estimate = {
                 "validation_psnr": fitting.last_psnr if blend is None else blend.validation_psnr,

@@ -58,10 +58,13 @@ class Judged:
     ) -> Judged:
         """Fill the validation hole as the hole is filled, with a fitted network and its prior."""
         index = judged_frames(judge)
-        part = clip[index]
-        made = fill(network, replace(part, hole=part.unknown), accelerator)
-        filled = blended(((int(index[i]), picture) for i, picture in made), blend)
-        pictures = [picture.permute(1, 2, 0).cpu().half().numpy() for _, picture in filled]
+        chosen = torch.zeros(len(clip), 1, 1, 1, dtype=torch.bool, device=judge.device)
+        chosen[index] = True
+        hidden = replace(clip, hole=clip.unknown & chosen)
+        filled = blended(fill(network, hidden, accelerator), hidden, blend)
+        pictures = [
+            picture.permute(1, 2, 0).cpu().half().numpy() for t, picture in filled if chosen[t]
+        ]
         shape = (0, *clip.size, clip.frames.shape[1])
         stacked = np.stack(pictures) if pictures else np.zeros(shape, np.float16)
         return cls(judge[:, 0].cpu().numpy(), index.cpu().numpy(), stacked)

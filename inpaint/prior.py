@@ -2,7 +2,8 @@
 
 A network and the flow go wrong in different places and ways, so both together mostly beat the
 better one. How much each counts is what would have been best at the validation hole, where both had
-to do without the truth. Only missing pixels are held. Shapes: `C H W`.
+to do without the truth, wherever the flow expected as small an error beside what the two differ by.
+Only missing pixels are held. Shapes: `C H W`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from inpaint.clip import Frames
 from inpaint.fill import fill
 from inpaint.flow_propagation import Filled, Pictures, fill_with, follow
 from inpaint.internal import Exam
 from inpaint.metrics import average, psnr
 from inpaint.network import Network
 
-BINS = 16  # of the error that the flow itself expects
+BINS = 16  # of how much the prior is doubted
 FEW = 0.05  # of a mean bin: what all together count in each
-TINY = 1e-12  # error, less than any that is expected
+AROUND = 2  # this part of a frame's shorter side is looked at for how much the two differ
+ALIKE = (0.8 / 255) ** 2  # mean squared difference of what is all but the same
 SEAM_PX = 5  # over which the shares of neighbouring pixels run into each other
 
 
@@ -36,7 +39,7 @@ class Carried:
         hole: `(H, W)` bool, a bit a pixel along its rows.
         width: W.
         pixels: `(n, C)`, as the frame's were.
-        error: `(n,)` float16, to be expected, on any scale from 0.
+        error: `(n,)` float16, to be expected, squared, on any scale from 0.
     """
 
     hole: np.ndarray
@@ -77,7 +80,7 @@ def along_flow(pictures: Pictures) -> Carrying:
 
 @dataclass(frozen=True)
 class Shares:
-    """The prior's part of the result by the error it expects.
+    """The prior's part of the result by how much it is doubted.
 
     Attributes:
         edges: `(BINS - 1,)` float32, rising: where a bin ends.
@@ -89,7 +92,7 @@ class Shares:
 
     @classmethod
     def of(
-        cls, expected: Tensor, learnt: Tensor, carried: Tensor, truth: Tensor, where: Tensor
+        cls, doubt: Tensor, learnt: Tensor, carried: Tensor, truth: Tensor, where: Tensor
     ) -> Shares:
         """Solve for it on `(N, C, H, W)` pictures in 0 to 1, where `(N, 1, H, W)` says."""
         apart = carried - learnt
@@ -97,7 +100,7 @@ class Shares:
             product.sum(1, keepdim=True)[where].double()
             for product in (apart * (truth - learnt), apart.square())
         )
-        known = expected[where]  # of which `quantile` takes 16 million at most
+        known = doubt[where]  # of which `quantile` takes 16 million at most
         edges = known[:: max(1, len(known) >> 20)].quantile(torch.arange(1, BINS) / BINS)
         bins = torch.bucketize(known, edges)
         # A bin with little to say follows all together.
@@ -108,15 +111,9 @@ class Shares:
         best = (gains / spreads.clamp(min=least)).clamp(0, 1).float()
         return cls(edges, best.square())  # the network may do better in the hole than beside it
 
-    def __call__(self, error: Tensor, hole: Tensor) -> Tensor:
-        """Look up the share of every missing pixel, `(H, W)` float32; 0 where known.
-
-        Where more error is expected than almost anywhere at the validation hole, nothing speaks
-        for the prior: there its share sinks with the square of that error.
-        """
-        most, error = self.edges[-1].clamp(min=TINY), error.clamp(min=TINY)
-        found = self.share[torch.bucketize(error, self.edges)]
-        return _without_seams(found * (most / error).clamp(max=1).square(), hole)
+    def __call__(self, doubt: Tensor, hole: Tensor) -> Tensor:
+        """Look up the share of every missing pixel, `(H, W)` float32; 0 where known."""
+        return _averaged(self.share[torch.bucketize(doubt, self.edges)], hole, SEAM_PX)
 
 
 @dataclass(frozen=True)
@@ -132,10 +129,18 @@ class Blend:
     shares: Shares
     validation_psnr: float | None
 
-    def __call__(self, t: int, made: Tensor) -> Tensor:
-        """Blend what a network made of frame `t`, `(C, H, W)` in [0, 1], with the prior."""
-        prior, error, hole = self.carried[t].unpacked()
-        return made.lerp(prior.to(made), self.shares(error, hole).to(made))
+    def __call__(self, t: int, made: Tensor, hole: Tensor) -> Tensor:
+        """Blend a network's picture of frame `t`, `(C, H, W)` in [0, 1], with the prior.
+
+        Args:
+            hole: `(H, W)` bool: where the picture means something; it is blended there.
+        """
+        if not hole.any():
+            return made
+        prior, error, carried = self.carried[t].unpacked()
+        hole = hole.cpu() & carried
+        share = self.shares(_doubt(error, made.cpu(), prior, hole, _around_px(hole)), hole)
+        return made.lerp(prior.to(made), share.to(made))
 
 
 def weigh(
@@ -144,9 +149,9 @@ def weigh(
     """Weigh what was carried into the holes against what a network makes of them.
 
     The shares are the squares of those with the least squared error at the validation hole, for
-    pixels apart at which the prior expects more or less error. So where the prior is clearly better
-    it takes the place, and a clip whose flow fails is left to the network. Source: stacking
-    (Breiman, Stacked Regressions, 1996), shares from 0 to 1; the squares are ours.
+    pixels apart at which the prior is doubted more or less. So where the prior is clearly better it
+    takes the place, and a clip whose flow fails is left to the network. Source: stacking (Breiman,
+    Stacked Regressions, 1996), shares from 0 to 1; the squares and the doubt are ours.
 
     Args:
         exam: frames of the same clip or parts of them; what it judges at was carried, too.
@@ -154,19 +159,22 @@ def weigh(
     clip, where = exam.clip, exam.where.cpu()
     filled = fill(network, replace(clip, hole=clip.unknown), accelerator)
     learnt, truth = torch.stack([made.cpu() for _, made in filled]), _unit(clip.frames).cpu()
-    prior, expected, hole = _cut(carried, exam)
-    shares = Shares.of(expected[:, None], learnt, prior, truth, where)
-    share = torch.stack([shares(*each) for each in zip(expected, hole, strict=True)])
+    prior, error, hole = _cut(carried, exam)
+    side_px = _around_px(carried[0].unpacked()[2])
+    doubts = [_doubt(*each, side_px) for each in zip(error, learnt, prior, hole, strict=True)]
+    shares = Shares.of(torch.stack(doubts)[:, None], learnt, prior, truth, where)
+    share = torch.stack([shares(*each) for each in zip(doubts, hole, strict=True)])
     mixed = learnt.lerp(prior, share[:, None])
     return Blend(carried, shares, average(psnr(mixed, truth, where)).value)
 
 
 def blended(
-    made: Iterator[tuple[int, Tensor]], blend: Blend | None
+    made: Iterator[tuple[int, Tensor]], frames: Frames, blend: Blend | None
 ) -> Iterator[tuple[int, Tensor]]:
-    """Blend pictures by their index; hand them on as they are where there is no blend."""
+    """Blend pictures by their index in the holes; hand them on as they are without a blend."""
     for t, picture in made:
-        yield t, picture if blend is None else blend(t, picture)
+        hole = torch.from_numpy(frames.missing(t))
+        yield t, picture if blend is None else blend(t, picture, hole)
 
 
 def _cut(carried: Sequence[Carried], exam: Exam) -> list[Tensor]:
@@ -178,11 +186,25 @@ def _cut(carried: Sequence[Carried], exam: Exam) -> list[Tensor]:
     return [torch.stack(each) for each in zip(*parts, strict=True)]
 
 
-def _without_seams(share: Tensor, hole: Tensor) -> Tensor:
-    """Average `(H, W)` over the hole's pixels around; 0 outside."""
-    inside = hole.numpy().astype(np.float32)
-    side = (SEAM_PX, SEAM_PX)
-    total, count = cv2.blur(share.numpy() * inside, side), cv2.blur(inside, side)
+def _doubt(error: Tensor, made: Tensor, prior: Tensor, hole: Tensor, side_px: int) -> Tensor:
+    """How much a prior is doubted, `(H, W)`: its error, less where it and a network differ by more.
+
+    One of the two is wrong by what they differ by around. Where that is much and little is expected
+    of the prior, it is the network, also where more is expected than at the validation hole. The
+    root lies between this ratio and the error alone; both do worse.
+    """
+    apart = _averaged((prior - made).square().mean(dim=0), hole, side_px)
+    return error / (apart + ALIKE).sqrt()
+
+
+def _around_px(hole: Tensor) -> int:
+    return max(1, min(hole.shape) // AROUND)
+
+
+def _averaged(values: Tensor, hole: Tensor, side_px: int) -> Tensor:
+    """Average `(H, W)` over the hole's pixels in a square around; 0 outside."""
+    inside, side = hole.numpy().astype(np.float32), (side_px, side_px)
+    total, count = cv2.blur(values.numpy() * inside, side), cv2.blur(inside, side)
     return torch.from_numpy(inside * total / np.maximum(count, 1e-6))
 
 
