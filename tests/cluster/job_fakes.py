@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from cluster.agenda import Agenda
@@ -84,6 +85,17 @@ def agenda_of(archive: Path, config: Config, *shots: ShotSpec) -> Agenda:
     """Return all there is to do to the shots, each result called `v001`."""
     intents = [intent(shot, config) for shot in shots]
     return Agenda(plan(intents, str(archive), config, Need(cpus=1)))
+
+
+def pan(count: int, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fine texture that passes by 6 px a frame behind a still hole: its frames and holes."""
+    noise = np.random.default_rng(0).random((height, width + count * 6, 3))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
+    wide = np.interp(smooth, (smooth.min(), smooth.max()), (0, 255)).astype(np.uint8)
+    frames = np.stack([wide[:, t * 6 : t * 6 + width] for t in range(count)])
+    hole = np.zeros(frames.shape[:3], bool)
+    hole[:, height // 3 : height * 2 // 3, width // 3 : width // 2] = True
+    return frames, hole
 
 
 def run(

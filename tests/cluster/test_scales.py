@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from job_fakes import failures, moving_hole, pixels, quick, result, run, write_shot
+from job_fakes import failures, moving_hole, pan, pixels, quick, result, run, write_shot
 
 from cluster.backlog import ShotSpec
 from cluster.footage import tone_for, where_to_look
@@ -134,19 +133,8 @@ def test_unknown_pixels_are_counted(done: Version) -> None:
     assert found.unknown_px() == sum(int(each.sum()) for each in unknown)
 
 
-def pan(count: int = 8, step_px: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """Fine texture that passes behind a still hole: its frames and holes."""
-    noise = np.random.default_rng(0).random((SIZE[0], SIZE[1] + count * step_px, 3))
-    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
-    wide = np.interp(smooth, (smooth.min(), smooth.max()), (0, 255)).astype(np.uint8)
-    frames = np.stack([wide[:, t * step_px : t * step_px + SIZE[1]] for t in range(count)])
-    hole = np.zeros(frames.shape[:3], bool)
-    hole[:, 26:46, 36:54] = True
-    return frames, hole
-
-
 def test_a_finer_scale_shows_what_its_own_flow_finds(tmp_path: Path) -> None:
-    frames, hole = pan()
+    frames, hole = pan(8, *SIZE)
     shot = replace(write_shot(tmp_path / "one", frames, hole), export=None)
     errors = []
     for prior in ("none", "propagated"):

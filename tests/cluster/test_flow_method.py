@@ -1,0 +1,66 @@
+"""`method=flow`: a shot filled along its optical flow, at its own size, in bounded memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from job_fakes import failures, pan, quick, result, run, write_shot
+
+from cluster.backlog import ShotSpec
+from cluster.config import Config
+from cluster.prepare import planned_scales
+from storage import Version
+
+COUNT = 6
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> ShotSpec:
+    return replace(write_shot(tmp_path / "one", *pan(COUNT, 40, 72)), export=None)
+
+
+def by(method: str, *words: str) -> Config:
+    return quick(f"method={method}", "size=null", *words)
+
+
+def error(version: Version) -> float:
+    """Mean squared, in levels, in the hole."""
+    frames, hole = pan(COUNT, 40, 72)
+    made = np.stack([version.result(t) for t in range(COUNT)])
+    return float(np.square(made[hole].astype(float) - frames[hole]).mean())
+
+
+def test_it_shows_what_other_frames_show(shot: ShotSpec, tmp_path: Path) -> None:
+    for method in ("flow", "telea"):
+        assert failures(run(tmp_path / method, by(method), shot)) == {}
+    flow, telea = (error(result(tmp_path / method, "one")) for method in ("flow", "telea"))
+    assert flow < telea / 10
+
+
+def test_it_works_at_the_sources_own_size_unless_another_is_asked_for() -> None:
+    assert [scale.size for scale in planned_scales(by("flow"), (2160, 3840))] == [(2160, 3840)]
+    smaller = quick("method=flow", "size=96x54")
+    assert [scale.size for scale in planned_scales(smaller, (2160, 3840))] == [(54, 96)]
+
+
+def test_it_tells_of_its_flows_and_then_of_its_frames(shot: ShotSpec, tmp_path: Path) -> None:
+    notes = run(tmp_path / "a", by("flow"), shot)
+    told = [n.event for n in notes if n.event["kind"] == "progress" and n.job.kind == "inpaint"]
+    assert [(e["unit"], e["done"], e["total"]) for e in told] == [
+        *(("flows", n + 1, 2 * COUNT) for n in range(2 * COUNT)),
+        *(("frames", n + 1, COUNT) for n in range(COUNT)),
+    ]
+
+
+def test_stopped_anywhere_it_goes_on_to_the_same_result(shot: ShotSpec, tmp_path: Path) -> None:
+    events = run(tmp_path / "whole", by("flow"), shot)
+    whole = result(tmp_path / "whole", "one")
+    for stop_at in range(2, len(events) - 3, 4):
+        archive = tmp_path / f"at{stop_at}"
+        assert len(run(archive, by("flow"), shot, until_note=stop_at)) < len(events)
+        assert failures(run(archive, by("flow"), shot)) == {}
+        for t in range(COUNT):
+            assert np.array_equal(result(archive, "one").result(t), whole.result(t)), stop_at
