@@ -33,10 +33,15 @@ class Superseded(Exception):
 
 @dataclass
 class Work:
-    """One attempt at a version; it writes only while no later attempt has taken over."""
+    """One attempt at a version; it writes only while no later attempt has taken over.
+
+    Attributes:
+        ahead_s: spent on what comes before filling.
+    """
 
     version: Version | MaskVersion
     attempt: int
+    ahead_s: float = 0.0
 
     @classmethod
     def claim(cls, version: Version | MaskVersion) -> Work:
@@ -70,10 +75,12 @@ class Work:
         self, work: Generator[tuple[int, int], None, T], unit: str, stop: Stop
     ) -> Generator[Event, None, T | None]:
         """Tell how far something is; return what it returns, None where it was asked to stop."""
+        began_at = time.monotonic()
         while True:
             try:
                 done, total = next(work)
             except StopIteration as end:
+                self.ahead_s += time.monotonic() - began_at
                 return end.value
             yield {"kind": "progress", "unit": unit, "done": done, "total": total}
             if stop():
@@ -92,8 +99,8 @@ class Work:
             if stop():
                 yield {"kind": "stopped"}
                 return False
-        seconds = self.attrs["seconds"] | {"fill": round(time.monotonic() - began_at, 1)}
-        self.update(seconds=seconds)
+        fill_s = self.ahead_s + time.monotonic() - began_at
+        self.update(seconds=self.attrs["seconds"] | {"fill": round(fill_s, 1)})
         return True
 
 

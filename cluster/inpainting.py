@@ -99,6 +99,7 @@ def _learn(
         reports = fit(network, given.footage, config, state, given.exam)
         if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
             return
+        work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
         accelerator, blend = state.accelerator, None
         if given.exam is not None and (carrying := given.carry(accelerator)) is not None:
             if (carried := (yield from work.watch(carrying, "flows", stop))) is None:
@@ -106,7 +107,6 @@ def _learn(
             blend = weigh(network, given.exam, carried, accelerator)
         if job.part_of is not None:
             version.files.write(VALIDATION, given.judged(network, accelerator, blend).dump())
-        work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
         made = fill(network, given.frames, accelerator, start=work.start, **_tiles(job))
         filled = blended(made, given.frames, blend)
         if (yield from work.write(_pictures(job, filled, version, tone), stop)):
