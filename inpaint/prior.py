@@ -129,16 +129,16 @@ class Blend:
     shares: Shares
     validation_psnr: float | None
 
-    def __call__(self, t: int, made: Tensor, hole: Tensor) -> Tensor:
+    def __call__(self, t: int, made: Tensor, missing: np.ndarray) -> Tensor:
         """Blend a network's picture of frame `t`, `(C, H, W)` in [0, 1], with the prior.
 
         Args:
-            hole: `(H, W)` bool: where the picture means something; it is blended there.
+            missing: `(H, W)` bool: where the picture means something; it is blended there.
         """
-        if not hole.any():
+        if not missing.any():
             return made
         prior, error, carried = self.carried[t].unpacked()
-        hole = hole.cpu() & carried
+        hole = torch.from_numpy(missing) & carried
         share = self.shares(_doubt(error, made.cpu(), prior, hole, _around_px(hole)), hole)
         return made.lerp(prior.to(made), share.to(made))
 
@@ -173,8 +173,7 @@ def blended(
 ) -> Iterator[tuple[int, Tensor]]:
     """Blend pictures by their index in the holes; hand them on as they are without a blend."""
     for t, picture in made:
-        hole = torch.from_numpy(frames.missing(t))
-        yield t, picture if blend is None else blend(t, picture, hole)
+        yield t, picture if blend is None else blend(t, picture, frames.missing(t))
 
 
 def _cut(carried: Sequence[Carried], exam: Exam) -> list[Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from inpaint_fakes import COARSE, CPU
@@ -76,7 +77,7 @@ def priors(blend: Blend) -> Tensor:
 
 def mixes(blend: Blend, made: Tensor) -> Tensor:
     clip, unit = judged()[0], (made + 1) / 2
-    return torch.stack([blend(t, one, clip.unknown[t, 0]) for t, one in enumerate(unit)])
+    return torch.stack([blend(t, one, clip.unknown[t, 0].numpy()) for t, one in enumerate(unit)])
 
 
 def quality(blend: Blend, made: Tensor, where: Tensor) -> tuple[float, float, float]:
@@ -126,7 +127,7 @@ def test_more_expected_error_is_believed_where_the_two_differ_by_more(
     prior = [Carried.of(Filled(*each)) for each in zip(*arrays, strict=True)]
     assert found is not None
     blend = weigh(Painter(pictures / 127.5 - 1), found, prior, OFF)
-    result = blend(0, pictures[0] / 255, pan().hole[0, 0])[:, 18:30, 20:32]
+    result = blend(0, pictures[0] / 255, pan().hole[0, 0].numpy())[:, 18:30, 20:32]
     assert result.allclose(torch.tensor(mixed / 255), atol=0.01)
 
 
@@ -135,7 +136,7 @@ def test_known_pixels_are_the_networks() -> None:
     blend, clip, _ = weighed(made)
     known = ~clip.unknown.expand(-1, 3, -1, -1)
     assert (mixes(blend, made)[known] == 0.5).all()
-    assert torch.equal(blend(3, made[3], torch.zeros(48, 64, dtype=torch.bool)), made[3])
+    assert torch.equal(blend(3, made[3], np.zeros((48, 64), bool)), made[3])
 
 
 def test_the_figure_is_that_of_the_blended_pictures_at_the_validation_hole() -> None:

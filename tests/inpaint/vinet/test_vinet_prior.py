@@ -54,7 +54,7 @@ def test_it_is_blended_in_where_it_is_the_better_of_the_two() -> None:
         carried = [Carried.of(Filled(picture, hole, deep)) for picture in pictures]
         blend = weigh(network, exam, carried, OFF)
         nothing = torch.full((3, 16, 24), 0.5)
-        mixed, prior = blend(0, nothing, own.hole[0, 0]), carried[0].unpacked()[0]
+        mixed, prior = blend(0, nothing, own.missing(0)), carried[0].unpacked()[0]
         part = ((mixed - nothing).abs().sum(0) / (prior - nothing).abs().sum(0))[own.hole[0, 0]]
         shares.append(float(part.mean()))
     assert shares[0] > 0.9
