@@ -109,20 +109,12 @@ def _holes_alike(
 
     What differs in a hole would bend the flow far around it: it is estimated from coarse to fine.
     """
-    back = _inverse(way)
+    back = -way  # near enough: a frame moves little from one place to the next
     shown = hole_there & inside(back) & (warped(hole.astype(np.float32), back) == 0)
     return (
         np.where((hole & inside(way))[..., None], warped(there, way), here),
         np.where(shown[..., None], warped(here, back), there),
     )
-
-
-def _inverse(way: np.ndarray) -> np.ndarray:
-    """The flow from there to here, by a fixed point."""
-    back = -way
-    for _ in range(3):
-        back = -warped(way, back)
-    return back
 
 
 def _in_layers(field: np.ndarray, unseen: np.ndarray) -> np.ndarray:
