@@ -23,7 +23,8 @@ from inpaint.flow import inside, places
 from inpaint.hidden_motion import Step, hidden_motion
 
 STEP_ERROR = (2 / 255) ** 2  # of a step whose flow seems perfect: its places are rounded
-GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike
+GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike,
+# more if most of them is noise, of which a colour that is read once has no more
 SIDE_PX = 540  # shorter side at which the flow is estimated, at most
 SHARPENING = 2  # the better of two candidates counts more than their errors ask for
 
@@ -94,7 +95,7 @@ def propagate(pictures: Pictures) -> Iterator[Filled]:
     yield from fill_with(pictures, finished(follow(pictures)))
 
 
-def follow(pictures: Pictures) -> Followed:
+def follow(pictures: Pictures, growth: float = GROWTH) -> Followed:
     """Find what other frames show of each hole; yields the steps done and how many there are.
 
     Flow runs between neighbouring frames, shrunk to `SIDE_PX`, on pictures whose holes Telea has
@@ -104,10 +105,13 @@ def follow(pictures: Pictures) -> Followed:
 
     Frames are read three times each, and two are held at once; of all frames a bit a pixel, and
     some 60 bytes for every missing one.
+
+    Args:
+        growth: power in which the errors of steps add up.
     """
     count, holes, trails = len(pictures), _Holes(len(pictures)), list[_Trail]()
     for order in (range(count)[::-1], range(count)):
-        for trail in _walk(pictures, holes, order):
+        for trail in _walk(pictures, holes, order, growth):
             trails.append(trail)
             yield len(trails), 2 * count
     colours = _read(pictures, trails)
@@ -163,7 +167,7 @@ class _Holes:
         return (self._bits[frame, y, x >> 3] >> (7 - (x & 7))) & 1 > 0
 
 
-def _walk(pictures: Pictures, holes: _Holes, order: range) -> Iterator[_Trail]:
+def _walk(pictures: Pictures, holes: _Holes, order: range, growth: float) -> Iterator[_Trail]:
     """Go through the frames in an order and yield where those gone through show what is missing."""
     last: tuple[_Trail, np.ndarray, np.ndarray] | None = None
     for t in order:
@@ -173,7 +177,7 @@ def _walk(pictures: Pictures, holes: _Holes, order: range) -> Iterator[_Trail]:
         if last is not None and hole.any():
             trail, behind, missing_behind = last
             step = hidden_motion(grey, behind, missing, missing_behind)
-            _follow(fresh, trail, hole, _enlarged(step, hole.shape), holes)
+            _follow(fresh, trail, hole, _enlarged(step, hole.shape), holes, growth)
         last = fresh, grey, missing
         yield fresh[hole]
 
@@ -211,7 +215,9 @@ def _own(t: int, hole: np.ndarray) -> _Trail:
     return _Trail(np.full(hole.shape, t, np.int32), place, error)
 
 
-def _follow(fresh: _Trail, trail: _Trail, hole: np.ndarray, step: Step, holes: _Holes) -> None:
+def _follow(
+    fresh: _Trail, trail: _Trail, hole: np.ndarray, step: Step, holes: _Holes, growth: float
+) -> None:
     """Write into `fresh` where its missing pixels are seen, one step on and then along `trail`.
 
     A trail is looked up at the nearest pixel and moved by the rest of the step, unless that would
@@ -231,7 +237,7 @@ def _follow(fresh: _Trail, trail: _Trail, hole: np.ndarray, step: Step, holes: _
     fresh.frame[here] = behind.frame
     fresh.place[here] = np.where((np.sum(known, axis=0) > 0.5)[:, None], moved, behind.place)
     more = step.error[here].clip(0) + STEP_ERROR
-    fresh.error[here] = (behind.error**GROWTH + more**GROWTH) ** (1 / GROWTH)
+    fresh.error[here] = (behind.error**growth + more**growth) ** (1 / growth)
 
 
 def _read(pictures: Pictures, trails: Sequence[_Trail]) -> list[np.ndarray]:

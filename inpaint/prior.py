@@ -24,6 +24,9 @@ from inpaint.internal import Exam
 from inpaint.metrics import average, psnr
 from inpaint.network import Network
 
+GROWTH = (
+    1.5  # of errors along the flow (see `follow`): more daring than where Telea is all there is
+)
 BINS = 16  # of how much the prior is doubted
 FEW = 0.05  # of a mean bin: what all together count in each
 AROUND = 2  # this part of a frame's shorter side is looked at for how much the two differ
@@ -74,7 +77,7 @@ Carrying = Generator[tuple[int, int], None, list[Carried]]
 
 def along_flow(pictures: Pictures) -> Carrying:
     """Carry what other frames show into every frame's hole."""
-    found = yield from follow(pictures)
+    found = yield from follow(pictures, GROWTH)
     return [Carried.of(frame) for frame in fill_with(pictures, found)]
 
 
