@@ -191,9 +191,9 @@ def _cut(carried: Sequence[Carried], exam: Exam) -> list[Tensor]:
 def _doubt(error: Tensor, made: Tensor, prior: Tensor, hole: Tensor, side_px: int) -> Tensor:
     """How much a prior is doubted, `(H, W)`: its error, less where it and a network differ by more.
 
-    One of the two is wrong by what they differ by around. Where that is much and little is expected
-    of the prior, it is the network, also where more is expected than at the validation hole. The
-    root lies between this ratio and the error alone; both do worse.
+    One of the two is wrong by what they differ by around. Where that is much, and the error that
+    the prior expects is little beside it, it is the network, even if that error is more than any at
+    the validation hole. The root stands between that ratio and the error alone, which do worse.
     """
     apart = _averaged((prior - made).square().mean(dim=0), hole, side_px)
     return error / (apart + ALIKE).sqrt()
