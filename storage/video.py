@@ -17,6 +17,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from storage.packets import Index, index
 from storage.planes import Planes
@@ -158,8 +159,7 @@ class Movie:
     def _decode(self, seek_pts: int | None = None) -> Iterator[av.VideoFrame]:
         seen = 0
         with self.opened() as container:
-            video = video_stream(container, self.info.stream)
-            video.thread_type = "AUTO"
+            video = _strict(video_stream(container, self.info.stream))
             if seek_pts is not None:
                 container.seek(seek_pts, stream=video)
             frames = container.decode(video)
@@ -193,8 +193,7 @@ class Movie:
     def _undecodable(self, seen: int) -> int:
         """Number of the frame that breaks decoding; exact, as one thread decodes again."""
         with self.opened() as container:
-            video = video_stream(container, self.info.stream)
-            video.thread_type = "NONE"
+            video = _strict(video_stream(container, self.info.stream), threads=False)
             for packet in container.demux(video):
                 try:
                     packet.decode()
@@ -207,3 +206,16 @@ class Movie:
 
     def _counted_pts(self, number: int) -> int:
         return round(number / (self.info.fps or RATE) / self.time_base)
+
+
+def _strict(video: VideoStream, threads: bool = True) -> VideoStream:
+    """Have damage told of rather than concealed.
+
+    Where frames are reordered, several threads may hand out a frame before its damage is known,
+    and frames between an entry and what they refer to before it would count as damaged.
+    """
+    reordered = video.codec_context.has_b_frames
+    video.thread_type = "AUTO" if threads and not reordered else "NONE"
+    if not reordered:
+        video.codec_context.options = {"err_detect": "explode"}
+    return video

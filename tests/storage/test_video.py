@@ -225,14 +225,25 @@ def test_frames_that_a_movie_lacks_are_refused_by_number(tmp_path: Path) -> None
         list(movie.frames(5, 8))
 
 
-def test_a_damaged_frame_is_named(tmp_path: Path) -> None:
-    path = make_movie(tmp_path / "a.mp4", times=[1001 * t for t in range(30)])
-    data = bytearray(path.read_bytes())
-    start = data.index(b"mdat")
-    middle = (start + data.index(b"moov", start)) // 2
-    data[middle : middle + 400] = bytes(400)
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format", "last"),
+    [("a.mp4", "libx264", "yuv420p", 19), ("a.mov", "mjpeg", "yuvj420p", 10)],
+)
+def test_a_damaged_frame_is_named(
+    tmp_path: Path, name: str, codec: str, pixel_format: str, last: int
+) -> None:
+    path = tmp_path / name
+    times = [1001 * t for t in range(30)]
+    make_movie(path, codec=codec, pixel_format=pixel_format, size=(320, 256), times=times)
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
+    data, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    for packet in packets[10 : last + 1]:
+        assert packet.pos is not None
+        middle = packet.pos + packet.size // 2
+        data[middle : middle + 20] = rng.bytes(20)
     path.write_bytes(data)
-    with pytest.raises(InputError, match=r"a\.mp4: frame \d+ cannot be decoded .*: repair"):
+    with pytest.raises(InputError, match=r"a\.\w+: frame 1\d cannot be decoded .*: repair"):
         list(Movie(path).frames())
 
 
