@@ -96,7 +96,7 @@ def propagate(pictures: Pictures) -> Iterator[Filled]:
 
 
 def follow(pictures: Pictures, growth: float = GROWTH) -> Followed:
-    """Find what other frames show of each hole; yields the steps done and how many there are.
+    """Find what other frames show of each hole; yields the flows done and how many there are.
 
     Flow runs between neighbouring frames, shrunk to `SIDE_PX`, on pictures whose holes Telea has
     filled; into a hole it is continued from around (see `inpaint.hidden_motion`). Each step adds
@@ -114,7 +114,9 @@ def follow(pictures: Pictures, growth: float = GROWTH) -> Followed:
         for trail in _walk(pictures, holes, order, growth):
             trails.append(trail)
             yield len(trails), 2 * count
-    colours = _read(pictures, trails)
+    colours = [np.zeros((len(trail.frame), 1), np.float32) for trail in trails]
+    for _ in _read(pictures, trails, colours):
+        yield len(trails), 2 * count
     found = [Candidate(c, trail.error) for c, trail in zip(colours, trails, strict=True)]
     return list(zip(found[count:], found[:count][::-1], strict=True))
 
@@ -240,16 +242,17 @@ def _follow(
     fresh.error[here] = (behind.error**growth + more**growth) ** (1 / growth)
 
 
-def _read(pictures: Pictures, trails: Sequence[_Trail]) -> list[np.ndarray]:
-    """Look colours `(n, C)` float32 up where trails lead, bilinear, going through the frames once.
+def _read(
+    pictures: Pictures, trails: Sequence[_Trail], colours: list[np.ndarray]
+) -> Iterator[None]:
+    """Look colours `(n, C)` up where trails lead, bilinear, going through the frames once.
 
-    Those of pixels that are not seen are 0.
+    Those of pixels that are not seen stay 0.
     """
     leading = defaultdict[int, list[int]](list)
     for index, trail in enumerate(trails):
         for s in np.unique(trail.frame[np.isfinite(trail.error)]).tolist():
             leading[s].append(index)
-    colours = [np.zeros((len(trail.frame), 1), np.float32) for trail in trails]
     for s in sorted(leading):
         frame, hole = pictures[s]
         for index in leading[s]:
@@ -258,7 +261,7 @@ def _read(pictures: Pictures, trails: Sequence[_Trail]) -> list[np.ndarray]:
                 colours[index] = np.zeros((len(trail.frame), frame.shape[2]), np.float32)
             here = (trail.frame == s) & np.isfinite(trail.error)
             colours[index][here] = _bilinear(frame, hole, trail.place[here])
-    return colours
+        yield
 
 
 def _bilinear(frame: np.ndarray, hole: np.ndarray, place: np.ndarray) -> np.ndarray:

@@ -50,6 +50,11 @@ class Carried:
     pixels: np.ndarray
     error: np.ndarray
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frame in pixels."""
+        return len(self.hole), self.width
+
     @classmethod
     def of(cls, frame: Filled) -> Carried:
         bits, error = np.packbits(frame.hole, axis=1), frame.error[frame.hole]
@@ -77,8 +82,12 @@ Carrying = Generator[tuple[int, int], None, list[Carried]]
 
 def along_flow(pictures: Pictures) -> Carrying:
     """Carry what other frames show into every frame's hole."""
-    found = yield from follow(pictures, GROWTH)
-    return [Carried.of(frame) for frame in fill_with(pictures, found)]
+    found, flows = (yield from follow(pictures, GROWTH)), 2 * len(pictures)
+    carried = []
+    for frame in fill_with(pictures, found):
+        carried.append(Carried.of(frame))
+        yield flows, flows
+    return carried
 
 
 @dataclass(frozen=True)
@@ -141,8 +150,8 @@ class Blend:
         if not missing.any():
             return made
         prior, error, carried = self.carried[t].unpacked()
-        hole = torch.from_numpy(missing) & carried
-        share = self.shares(_doubt(error, made.cpu(), prior, hole, _around_px(hole)), hole)
+        hole, side_px = torch.from_numpy(missing) & carried, _around_px(self.carried[t].size)
+        share = self.shares(_doubt(error, made.cpu(), prior, hole, side_px), hole)
         return made.lerp(prior.to(made), share.to(made))
 
 
@@ -163,7 +172,7 @@ def weigh(
     filled = fill(network, replace(clip, hole=clip.unknown), accelerator)
     learnt, truth = torch.stack([made.cpu() for _, made in filled]), _unit(clip.frames).cpu()
     prior, error, hole = _cut(carried, exam)
-    side_px = _around_px(carried[0].unpacked()[2])
+    side_px = _around_px(carried[0].size)
     doubts = [_doubt(*each, side_px) for each in zip(error, learnt, prior, hole, strict=True)]
     shares = Shares.of(torch.stack(doubts)[:, None], learnt, prior, truth, where)
     share = torch.stack([shares(*each) for each in zip(doubts, hole, strict=True)])
@@ -199,8 +208,8 @@ def _doubt(error: Tensor, made: Tensor, prior: Tensor, hole: Tensor, side_px: in
     return error / (apart + ALIKE).sqrt()
 
 
-def _around_px(hole: Tensor) -> int:
-    return max(1, min(hole.shape) // AROUND)
+def _around_px(size: tuple[int, int]) -> int:
+    return max(1, min(size) // AROUND)
 
 
 def _averaged(values: Tensor, hole: Tensor, side_px: int) -> Tensor:
