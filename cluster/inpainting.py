@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from cluster.plan import Job
 from cluster.plates import VALIDATION
 from cluster.quality import against_truth, telea_at
 from cluster.shot_frames import ShotFrames
+from inpaint import prior
+from inpaint.checkpoint import DamagedCheckpoint
 from inpaint.classical import telea
 from inpaint.clip import Whole, enlarge
 from inpaint.fill import fill
@@ -33,10 +35,13 @@ from inpaint.flow_propagation import fill_with, follow
 from inpaint.internal import fit
 from inpaint.learning import begin
 from inpaint.network import CAPACITIES, Network, build
-from inpaint.prior import blended, weigh
+from inpaint.prior import Carried, Carrying, blended, weigh
 from inpaint.recipes import FitConfig
 from inpaint.tone import Tone
 from storage import Archive, Shot, Version
+
+PRIOR = "prior.pt"
+"""Beside the version while it is being filled: what the flow carried into its holes."""
 
 
 def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
@@ -102,7 +107,7 @@ def _learn(
         work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
         accelerator, blend = state.accelerator, None
         if given.exam is not None and (carrying := given.carry(accelerator)) is not None:
-            if (carried := (yield from work.watch(carrying, "flows", stop))) is None:
+            if (carried := (yield from _carried(work, carrying, stop))) is None:
                 return
             blend = weigh(network, given.exam, carried, accelerator)
         if job.part_of is not None:
@@ -115,6 +120,23 @@ def _learn(
                 "validation_peer_psnr": telea_at(given.exam),
             }
             yield _finish(work, estimate | against_truth(version, tone), state.step)
+
+
+def _carried(
+    work: Work, carrying: Carrying, stop: Stop
+) -> Generator[Event, None, list[Carried] | None]:
+    """Carry the prior into the holes once, and keep it until the result is done."""
+    files = work.version.files
+    if (kept := files.read(PRIOR)) is not None:
+        try:
+            return prior.restore(kept)
+        except DamagedCheckpoint as error:
+            yield {"kind": "log", "text": f"{PRIOR} is damaged, it is made anew ({error})"}
+    carried = yield from work.watch(carrying, "flows", stop)
+    if carried is not None:
+        work.check()
+        files.write(PRIOR, prior.dump(carried))
+    return carried
 
 
 def _config(job: Job, version: Version) -> FitConfig:
@@ -192,5 +214,6 @@ def _pictures(
 
 def _finish(work: Work, quality: dict[str, float | None], step: int) -> Event:
     """Declare the result done."""
+    work.version.files.remove(PRIOR)
     work.update(status="done", step=step, quality=quality, error=None)
     return {"kind": "done", "quality": quality}

@@ -17,6 +17,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from inpaint import checkpoint
 from inpaint.clip import Frames
 from inpaint.fill import fill
 from inpaint.flow_propagation import Filled, Pictures, fill_with, follow
@@ -74,6 +75,31 @@ class Carried:
             torch.from_numpy(error),
             torch.from_numpy(hole),
         )
+
+
+def dump(carried: Sequence[Carried]) -> bytes:
+    """Return what was carried into every frame as bytes."""
+    content = {
+        "format": checkpoint.FORMAT,
+        "width": carried[0].width,
+        "holes": torch.from_numpy(np.stack([each.hole for each in carried])),
+        "pixels": torch.from_numpy(np.concatenate([each.pixels for each in carried])),
+        "error": torch.from_numpy(np.concatenate([each.error for each in carried])),
+    }
+    return checkpoint.seal(content)
+
+
+def restore(content: bytes) -> list[Carried]:
+    """Return what `dump` was given.
+
+    Raises:
+        checkpoint.DamagedCheckpoint: the bytes are cut short or changed.
+    """
+    loaded = checkpoint.read(content)
+    holes, pixels, error = (loaded[name].numpy() for name in ("holes", "pixels", "error"))
+    ends = np.cumsum([np.count_nonzero(np.unpackbits(hole)) for hole in holes])[:-1]
+    frames = zip(holes, np.split(pixels, ends), np.split(error, ends), strict=True)
+    return [Carried(hole, loaded["width"], *of_hole) for hole, *of_hole in frames]
 
 
 Carrying = Generator[tuple[int, int], None, list[Carried]]

@@ -24,6 +24,7 @@ from job_fakes import (
 from cluster import jobs
 from cluster.agenda import Agenda
 from cluster.backlog import ShotSpec
+from cluster.inpainting import PRIOR
 from cluster.serial import run_serial
 from storage import Version
 from storage.media import open_source
@@ -226,6 +227,22 @@ def test_a_run_killed_while_filling_does_only_the_frames_that_are_left(shot, tmp
     assert [event["done"] for event in events if event.get("unit") == "frames"] == [3, 2, 3]
     unbroken, broken = (result(tmp_path / name, "one") for name in ("unbroken", "broken"))
     assert same_frames(broken, unbroken)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_run_killed_while_filling_follows_no_flow_again(damaged, shot, tmp_path):
+    run(tmp_path / "unbroken", quick(), replace(shot, export=None))
+    kill_at(agenda_of(tmp_path / "broken", quick(), shot), "frames", 1)
+    files = result(tmp_path / "broken", "one").files
+    kept = files.read(PRIOR)
+    if damaged:
+        files.write(PRIOR, kept[:-1])
+    again = run(tmp_path / "broken", quick(), shot)
+    assert any("prior.pt is damaged" in text for text in logs(again)) == damaged
+    assert any(note.event.get("unit") == "flows" for note in again) == damaged
+    unbroken, broken = (result(tmp_path / name, "one") for name in ("unbroken", "broken"))
+    assert same_frames(broken, unbroken)
+    assert [version.files.read(PRIOR) for version in (unbroken, broken)] == [None, None]
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit", "empty"])

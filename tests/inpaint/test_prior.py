@@ -17,7 +17,7 @@ from inpaint.internal import Exam, examined
 from inpaint.metrics import psnr
 from inpaint.network import Network
 from inpaint.precision import accelerator
-from inpaint.prior import Blend, Carried, along_flow, blended, weigh
+from inpaint.prior import Blend, Carried, along_flow, blended, dump, restore, weigh
 from inpaint.windows import Window
 
 OFF = accelerator("off", CPU)
@@ -177,6 +177,23 @@ def test_what_was_carried_is_weighed_at_the_parts_that_are_judged(
         for pictures, each in ((made[region], part), (made, replace(whole, where=only)))
     )
     assert in_part.allclose(there)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float16])
+def test_what_was_carried_comes_back_from_its_bytes(dtype: torch.dtype) -> None:
+    clip = pan()
+    frames = clip.frames if dtype == torch.uint8 else (clip.frames / 255).half()
+    hole = clip.unknown.clone()
+    hole[2] = False
+    carried = finished(along_flow(Whole(replace(clip, frames=frames, hole=hole, unknown=hole))))
+    back = restore(dump(carried))
+    assert len(back) == len(carried)
+    for one, other in zip(carried, back, strict=True):
+        assert one.width == other.width
+        for name in ("hole", "pixels", "error"):
+            kept, found = getattr(one, name), getattr(other, name)
+            assert kept.dtype == found.dtype
+            assert np.array_equal(kept, found)
 
 
 def test_without_a_blend_pictures_pass_unchanged() -> None:
