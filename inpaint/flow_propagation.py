@@ -9,7 +9,7 @@ This is what a learnt result has to beat wherever the camera moves.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -19,13 +19,15 @@ import numpy as np
 
 from inpaint.classical import telea
 from inpaint.clip import shrunk, touched
-from inpaint.flow import inside, places
 from inpaint.hidden_motion import Step, hidden_motion
 
 STEP_ERROR = (2 / 255) ** 2  # of a step whose flow seems perfect: its places are rounded
 GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike,
 # more if most of them is noise, of which a colour that is read once has no more
-SIDE_PX = 540  # shorter side at which the flow is estimated, at most
+LEAST_PX = 180  # shorter side at which the flow is estimated; of smaller frames up to twice theirs
+MOST_PX = 540
+REACH = 8  # steps that a pixel is followed by before it takes over the trail of another
+ROW = 1024
 SHARPENING = 2  # the better of two candidates counts more than their errors ask for
 
 
@@ -98,13 +100,13 @@ def propagate(pictures: Pictures) -> Iterator[Filled]:
 def follow(pictures: Pictures, growth: float = GROWTH) -> Followed:
     """Find what other frames show of each hole; yields the flows done and how many there are.
 
-    Flow runs between neighbouring frames, shrunk to `SIDE_PX`, on pictures whose holes Telea has
-    filled; into a hole it is continued from around (see `inpaint.hidden_motion`). Each step adds
-    the squared difference that the flow leaves between known pixels there, so a candidate comes
-    with an expected error.
+    Flow runs between neighbouring frames, brought to a size that suits it, on pictures whose holes
+    Telea has filled; into a hole it is continued from around (see `inpaint.hidden_motion`). Each
+    step adds the squared difference that the flow leaves between known pixels there, so a candidate
+    comes with an expected error.
 
-    Frames are read three times each, and two are held at once; of all frames a bit a pixel, and
-    some 60 bytes for every missing one.
+    Frames are read three times each, and two are held at once; of the last ones gone through their
+    motion, of all a bit a pixel and some 60 bytes for every missing one.
 
     Args:
         growth: power in which the errors of steps add up.
@@ -136,71 +138,97 @@ def fill_with(pictures: Pictures, found: Found, start: int = 0) -> Iterator[Fill
 
 @dataclass(frozen=True)
 class _Trail:
-    """Where pixels of a frame are seen: all, `(H, W)`, or the `n` that are missing, `(n,)`.
+    """Where the `n` missing pixels of a frame are seen, row by row.
 
     Attributes:
-        frame: int32, the index of the frame that shows it.
-        place: `(…, 2)` float32, x and y there, in pixels.
-        error: float32, expected squared error; infinite where it is not seen.
+        frame: `(n,)` int32, the index of the frame that shows it.
+        place: `(n, 2)` float32, x and y there, in pixels.
+        error: `(n,)` float32, expected squared error; infinite where it is not seen.
     """
 
     frame: np.ndarray
     place: np.ndarray
     error: np.ndarray
 
-    def __getitem__(self, where: np.ndarray | tuple[np.ndarray, np.ndarray]) -> _Trail:
+    def __getitem__(self, where: np.ndarray) -> _Trail:
         return _Trail(self.frame[where], self.place[where], self.error[where])
+
+    def __setitem__(self, where: np.ndarray, other: _Trail) -> None:
+        self.frame[where], self.place[where] = other.frame, other.place
+        self.error[where] = other.error
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A frame `t` that was gone through.
+
+    Attributes:
+        missing: `(n,)` int64, rising: its missing pixels, counted row by row.
+        trail: of these.
+        step: `(h, w, 3)` float32, at any size: x and y of the motion to the frame gone through
+            before, in pixels of the frame, and the error. None where nothing is to be followed.
+    """
+
+    t: int
+    missing: np.ndarray
+    trail: _Trail
+    step: np.ndarray | None
 
 
 class _Holes:
     """The holes of all frames that were gone through, a bit a pixel."""
 
     def __init__(self, count: int) -> None:
-        self._count, self._bits = count, np.empty(0, np.uint8)
+        self._count, self._bits, self._size = count, np.empty(0, np.uint8), (0, 0)
 
     def keep(self, t: int, hole: np.ndarray) -> None:
         bits = np.packbits(hole, axis=1)
         if not self._bits.size:
-            self._bits = np.zeros((self._count, *bits.shape), np.uint8)
+            self._bits, self._size = np.zeros((self._count, *bits.shape), np.uint8), hole.shape
         self._bits[t] = bits
 
-    def at(self, frame: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Bool `(n,)`: whether pixels of frames are missing."""
-        return (self._bits[frame, y, x >> 3] >> (7 - (x & 7))) & 1 > 0
+    def show(self, frame: np.ndarray | int, place: np.ndarray) -> np.ndarray:
+        """Bool `(n,)`: whether the pixels nearest to places are known."""
+        y, x = np.divmod(_nearest(place, self._size), self._size[1])
+        return (self._bits[frame, y, x >> 3] >> (7 - (x & 7))) & 1 == 0
 
 
 def _walk(pictures: Pictures, holes: _Holes, order: range, growth: float) -> Iterator[_Trail]:
     """Go through the frames in an order and yield where those gone through show what is missing."""
-    last: tuple[_Trail, np.ndarray, np.ndarray] | None = None
+    behind = deque[_Passed](maxlen=REACH)
+    last: tuple[np.ndarray, np.ndarray] | None = None
     for t in order:
         frame, hole = pictures[t]
-        (grey, missing), fresh = _shrunk(frame, hole), _own(t, hole)
         holes.keep(t, hole)
-        if last is not None and hole.any():
-            trail, behind, missing_behind = last
-            step = hidden_motion(grey, behind, missing, missing_behind)
-            _follow(fresh, trail, hole, _enlarged(step, hole.shape), holes, growth)
-        last = fresh, grey, missing
-        yield fresh[hole]
+        now, missing, step = _resized(frame, hole), np.flatnonzero(hole), None
+        if last is not None and missing.size:
+            step = _packed(hidden_motion(now[0], last[0], now[1], last[1]), hole.shape)
+        trail = _follow(missing, hole.shape, step, behind, holes, growth)
+        behind.appendleft(_Passed(t, missing, trail, step))
+        last = now
+        yield trail
 
 
-def _shrunk(frame: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A frame as the flow sees it, and its hole: grey without a hole, and not too large."""
+def _resized(frame: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A frame as the flow sees it, and its hole: grey without a hole, of a size that suits it."""
     if frame.shape[:2] != hole.shape:
         raise ValueError(f"a hole of shape {frame.shape[:2]}, not {hole.shape}")
-    factor = max(1, min(hole.shape) / SIDE_PX)
-    size = round(hole.shape[0] / factor), round(hole.shape[1] / factor)
-    grey, missing = shrunk(_grey(frame, hole), size), touched(hole, size)
-    return telea(grey, missing), missing
+    grey, side = _grey(frame, hole), min(hole.shape)
+    factor = min(max(side, min(2 * side, LEAST_PX)), MOST_PX) / side
+    height, width = size = round(hole.shape[0] * factor), round(hole.shape[1] * factor)
+    if factor <= 1:
+        grey, hole = shrunk(grey, size), touched(hole, size)
+        return telea(grey, hole), hole
+    large = cv2.resize(telea(grey, hole), (width, height), interpolation=cv2.INTER_CUBIC)
+    hole = cv2.resize(hole.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    return large.reshape(*size, 1).clip(0, 1), hole
 
 
-def _enlarged(step: Step, size: tuple[int, ...]) -> Step:
-    """The motion of a frame that was shrunk."""
-    small = step.error.shape
-    if small == size:
-        return step
-    flow, error = (cv2.resize(each, size[::-1]) for each in (step.flow, step.error))
-    return Step(flow * np.array([size[1] / small[1], size[0] / small[0]], np.float32), error)
+def _packed(step: Step, size: tuple[int, ...]) -> np.ndarray:
+    """A step at the flow's size as `_Passed` has it, of frames of another size."""
+    height, width = step.error.shape
+    scale = np.array([size[1] / width, size[0] / height], np.float32)
+    return np.dstack([step.flow * scale, step.error.clip(0)])
 
 
 def _grey(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -210,36 +238,60 @@ def _grey(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
     return np.where(hole[..., None], 0, mean)
 
 
-def _own(t: int, hole: np.ndarray) -> _Trail:
-    """The trail of a frame that nothing is known of but itself."""
-    place = places(np.zeros((*hole.shape, 2), np.float32))
-    error = np.where(hole, np.inf, 0).astype(np.float32)
-    return _Trail(np.full(hole.shape, t, np.int32), place, error)
-
-
 def _follow(
-    fresh: _Trail, trail: _Trail, hole: np.ndarray, step: Step, holes: _Holes, growth: float
-) -> None:
-    """Write into `fresh` where its missing pixels are seen, one step on and then along `trail`.
+    missing: np.ndarray,
+    size: tuple[int, ...],
+    step: np.ndarray | None,
+    behind: Sequence[_Passed],
+    holes: _Holes,
+    growth: float,
+) -> _Trail:
+    """Follow a frame's missing pixels to where they are seen: step by step, at last by a trail.
 
-    A trail is looked up at the nearest pixel and moved by the rest of the step, unless that would
-    lead it into a hole.
+    A trail is taken over from the nearest pixel. If it were after every step, what moves by less
+    than half a pixel a frame would never leave the pixel that it began at.
     """
-    missing = np.argwhere(hole & inside(step.flow))
-    target = missing[:, ::-1] + step.flow[tuple(missing.T)]
-    nearest = np.rint(target).astype(int)
-    seen = np.isfinite(trail.error[nearest[:, 1], nearest[:, 0]])
-    missing, target, nearest = missing[seen], target[seen], nearest[seen]
-    here, behind = tuple(missing.T), trail[nearest[:, 1], nearest[:, 0]]
-    moved = behind.place + (target - nearest)
-    known = [
-        np.where(holes.at(behind.frame, y, x), 0, weight)
-        for y, x, weight in _corners(moved, hole.shape)
-    ]
-    fresh.frame[here] = behind.frame
-    fresh.place[here] = np.where((np.sum(known, axis=0) > 0.5)[:, None], moved, behind.place)
-    more = step.error[here].clip(0) + STEP_ERROR
-    fresh.error[here] = (behind.error**growth + more**growth) ** (1 / growth)
+    at = np.stack(np.divmod(missing, size[1])[::-1], axis=1).astype(np.float32)
+    left, spent = np.arange(len(at)), np.zeros(len(at), np.float32)
+    found = _Trail(np.zeros(len(at), np.int32), at.copy(), np.full(len(at), np.inf, np.float32))
+    for passed in behind:
+        if not left.size:
+            return found
+        assert step is not None
+        moved = _sampled(step, at, size)
+        at += moved[:, :2]
+        spent += (moved[:, 2] + STEP_ERROR) ** growth
+        inside = ((at >= 0) & (at <= np.array(size[::-1]) - 1)).all(axis=1)
+        left, at, spent = left[inside], at[inside], spent[inside]
+        seen = holes.show(passed.t, at)
+        frame = np.full(np.count_nonzero(seen), passed.t, np.int32)
+        found[left[seen]] = _Trail(frame, at[seen], spent[seen] ** (1 / growth))
+        left, at, spent, step = left[~seen], at[~seen], spent[~seen], passed.step
+    if left.size and len(behind) == REACH:
+        nearest = _nearest(at, size)
+        trail = passed.trail[np.searchsorted(passed.missing, nearest)]
+        rest = at - np.stack(np.divmod(nearest, size[1])[::-1], axis=1)
+        place = trail.place + rest.astype(np.float32)
+        known = holes.show(trail.frame, place)[:, None]
+        error = (trail.error**growth + spent) ** (1 / growth)
+        found[left] = _Trail(trail.frame, np.where(known, place, trail.place), error)
+    return found
+
+
+def _nearest(place: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Return the pixels `(n,)` nearest to places, counted row by row."""
+    x, y = np.rint(place).astype(np.int64).T
+    return y.clip(0, size[0] - 1) * size[1] + x.clip(0, size[1] - 1)
+
+
+def _sampled(field: np.ndarray, place: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Look a field `(h, w, C)` up at places in a frame of another size, bilinear: `(n, C)`."""
+    height, width = field.shape[:2]
+    scale = np.array([width / size[1], height / size[0]], np.float32)
+    rows = -(-len(place) // ROW)  # OpenCV takes maps with sides of 16 bits
+    at = np.resize((place + 0.5) * scale - 0.5, (rows, ROW, 2))
+    seen = cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return seen.reshape(rows * ROW, -1)[: len(place)]
 
 
 def _read(

@@ -17,7 +17,7 @@ from inpaint.internal import Exam, examined
 from inpaint.metrics import psnr
 from inpaint.network import Network
 from inpaint.precision import accelerator
-from inpaint.prior import Blend, Carried, along_flow, blended, dump, restore, weigh
+from inpaint.prior import Blend, Carried, Shares, along_flow, blended, dump, restore, weigh
 from inpaint.windows import Window
 
 OFF = accelerator("off", CPU)
@@ -109,6 +109,30 @@ def test_two_that_are_wrong_in_different_ways_are_better_together() -> None:
     made = (pan().pictures(slice(None)) + 2 * size * noise).clamp(-1, 1)
     learnt, flow, both = quality(weighed(made)[0], made, pan().hole)
     assert both > max(learnt, flow) + 0.5
+
+
+def shared(doubt: Tensor, wrong: float) -> Shares:
+    """The shares where a prior is wrong by so much and a network by as much the other way."""
+    truth, where = torch.full((1, 3, 8, 32), 0.5), torch.ones(1, 1, 8, 32, dtype=torch.bool)
+    return Shares.of(doubt[None, None], truth - 0.1, truth + wrong, truth, where)
+
+
+def test_a_prior_as_wrong_as_the_network_counts_a_quarter() -> None:
+    doubt = torch.rand(8, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(shared(doubt, 0.1).share, torch.tensor(0.25))
+    assert torch.allclose(shared(doubt, 0.0).share, torch.tensor(1.0))
+
+
+def test_shares_of_neighbours_run_into_each_other_in_the_hole() -> None:
+    doubt = (torch.arange(32) >= 16).float().repeat(8, 1)
+    shares = replace(shared(doubt, 0.0), share=(torch.arange(16) < 8).float())
+    shares = replace(shares, edges=torch.linspace(0.1, 0.9, 15))
+    hole = torch.ones(8, 32, dtype=torch.bool)
+    hole[:, 20:] = False
+    found = shares(doubt, hole)[4]
+    assert found[:14].eq(1).all()
+    assert found[14:18].allclose(torch.tensor([0.8, 0.6, 0.4, 0.2]))
+    assert found[18:].eq(0).all()
 
 
 @pytest.mark.parametrize(("made", "mixed"), [(125, 125), (205, 100)])
