@@ -215,3 +215,12 @@ def touched(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if mask.shape == size:
         return mask
     return cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA) > 0
+
+
+def depth(mask: np.ndarray) -> np.ndarray:
+    """Return how far each set pixel is from one that is not: `(H, W)` float64, in pixels.
+
+    Squares of distances are whole numbers; OpenCV's roots of them are not always the same.
+    """
+    rough = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.sqrt(np.rint(np.square(rough, dtype=np.float64)))

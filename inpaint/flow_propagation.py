@@ -1,43 +1,28 @@
 """Filling a clip without learning: colours carried along the optical flow from other frames.
 
-A missing pixel is followed from frame to frame, into the past and into the future, until it comes
-to where it is seen. Its colour is read there once, so nothing blurs on the way. Frames are read one
-at a time. Shapes: `H W C`.
+A missing pixel is tracked from frame to frame, into the past and into the future, until it comes to
+where it is seen (see `inpaint.tracks`). Its colour is read there once, so nothing blurs on the way.
+Frames are read one at a time. Shapes: `H W C`.
 
 This is what a learnt result has to beat wherever the camera moves.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-import cv2
 import numpy as np
 
 from inpaint.classical import telea
-from inpaint.clip import shrunk, touched
-from inpaint.hidden_motion import Step, hidden_motion
+from inpaint.clip import depth
+from inpaint.tracks import STEP_ERROR, Pictures, Tracks, grey_of, tracks
 
-STEP_ERROR = (2 / 255) ** 2  # of a step whose flow seems perfect: its places are rounded
 GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike,
 # more if most of them is noise, of which a colour that is read once has no more
-LEAST_PX = 180  # shorter side at which the flow is estimated; of smaller frames up to twice theirs
-MOST_PX = 540
-REACH = 8  # steps that a pixel is followed by before it takes over the trail of another
-ROW = 1024
 SHARPENING = 2  # the better of two candidates counts more than their errors ask for
-
-
-class Pictures(Protocol):
-    """Frames, and the hole of each, read when they are asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, t: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return `(H, W, C)`, any C, uint8 or float in [0, 1], and its hole, bool `(H, W)`."""
 
 
 @dataclass(frozen=True)
@@ -100,26 +85,20 @@ def propagate(pictures: Pictures) -> Iterator[Filled]:
 def follow(pictures: Pictures, growth: float = GROWTH) -> Followed:
     """Find what other frames show of each hole; yields the flows done and how many there are.
 
-    Flow runs between neighbouring frames, brought to a size that suits it, on pictures whose holes
-    Telea has filled; into a hole it is continued from around (see `inpaint.hidden_motion`). Each
-    step adds the squared difference that the flow leaves between known pixels there, so a candidate
-    comes with an expected error.
-
-    Frames are read three times each, and two are held at once; of the last ones gone through their
-    motion, of all a bit a pixel and some 60 bytes for every missing one.
+    Frames are read three times each (see `inpaint.tracks`); some 60 bytes are held for every
+    missing pixel.
 
     Args:
         growth: power in which the errors of steps add up.
     """
-    count, holes, trails = len(pictures), _Holes(len(pictures)), list[_Trail]()
-    for order in (range(count)[::-1], range(count)):
-        for trail in _walk(pictures, holes, order, growth):
-            trails.append(trail)
-            yield len(trails), 2 * count
-    colours = [np.zeros((len(trail.frame), 1), np.float32) for trail in trails]
-    for _ in _read(pictures, trails, colours):
-        yield len(trails), 2 * count
-    found = [Candidate(c, trail.error) for c, trail in zip(colours, trails, strict=True)]
+    count, ways = len(pictures), list[Tracks]()
+    for way in tracks(pictures, growth):
+        ways.append(way)
+        yield len(ways), 2 * count
+    colours = [np.zeros((len(way.frame), 1), np.float32) for way in ways]
+    for _ in _read(pictures, ways, colours):
+        yield len(ways), 2 * count
+    found = [Candidate(c, way.error) for c, way in zip(colours, ways, strict=True)]
     return list(zip(found[count:], found[:count][::-1], strict=True))
 
 
@@ -136,183 +115,23 @@ def fill_with(pictures: Pictures, found: Found, start: int = 0) -> Iterator[Fill
         yield _blended(*pictures[t], *found[t])
 
 
-@dataclass(frozen=True)
-class _Trail:
-    """Where the `n` missing pixels of a frame are seen, row by row.
-
-    Attributes:
-        frame: `(n,)` int32, the index of the frame that shows it.
-        place: `(n, 2)` float32, x and y there, in pixels.
-        error: `(n,)` float32, expected squared error; infinite where it is not seen.
-    """
-
-    frame: np.ndarray
-    place: np.ndarray
-    error: np.ndarray
-
-    def __getitem__(self, where: np.ndarray) -> _Trail:
-        return _Trail(self.frame[where], self.place[where], self.error[where])
-
-    def __setitem__(self, where: np.ndarray, other: _Trail) -> None:
-        self.frame[where], self.place[where] = other.frame, other.place
-        self.error[where] = other.error
-
-
-@dataclass(frozen=True)
-class _Passed:
-    """A frame `t` that was gone through.
-
-    Attributes:
-        missing: `(n,)` int64, rising: its missing pixels, counted row by row.
-        trail: of these.
-        step: `(h, w, 3)` float32, at any size: x and y of the motion to the frame gone through
-            before, in pixels of the frame, and the error. None where nothing is to be followed.
-    """
-
-    t: int
-    missing: np.ndarray
-    trail: _Trail
-    step: np.ndarray | None
-
-
-class _Holes:
-    """The holes of all frames that were gone through, a bit a pixel."""
-
-    def __init__(self, count: int) -> None:
-        self._count, self._bits, self._size = count, np.empty(0, np.uint8), (0, 0)
-
-    def keep(self, t: int, hole: np.ndarray) -> None:
-        bits = np.packbits(hole, axis=1)
-        if not self._bits.size:
-            self._bits, self._size = np.zeros((self._count, *bits.shape), np.uint8), hole.shape
-        self._bits[t] = bits
-
-    def show(self, frame: np.ndarray | int, place: np.ndarray) -> np.ndarray:
-        """Bool `(n,)`: whether the pixels nearest to places are known."""
-        y, x = np.divmod(_nearest(place, self._size), self._size[1])
-        return (self._bits[frame, y, x >> 3] >> (7 - (x & 7))) & 1 == 0
-
-
-def _walk(pictures: Pictures, holes: _Holes, order: range, growth: float) -> Iterator[_Trail]:
-    """Go through the frames in an order and yield where those gone through show what is missing."""
-    behind = deque[_Passed](maxlen=REACH)
-    last: tuple[np.ndarray, np.ndarray] | None = None
-    for t in order:
-        frame, hole = pictures[t]
-        holes.keep(t, hole)
-        now, missing, step = _resized(frame, hole), np.flatnonzero(hole), None
-        if last is not None and missing.size:
-            step = _packed(hidden_motion(now[0], last[0], now[1], last[1]), hole.shape)
-        trail = _follow(missing, hole.shape, step, behind, holes, growth)
-        behind.appendleft(_Passed(t, missing, trail, step))
-        last = now
-        yield trail
-
-
-def _resized(frame: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A frame as the flow sees it, and its hole: grey without a hole, of a size that suits it."""
-    if frame.shape[:2] != hole.shape:
-        raise ValueError(f"a hole of shape {frame.shape[:2]}, not {hole.shape}")
-    grey, side = _grey(frame, hole), min(hole.shape)
-    factor = min(max(side, min(2 * side, LEAST_PX)), MOST_PX) / side
-    height, width = size = round(hole.shape[0] * factor), round(hole.shape[1] * factor)
-    if factor <= 1:
-        grey, hole = shrunk(grey, size), touched(hole, size)
-        return telea(grey, hole), hole
-    large = cv2.resize(telea(grey, hole), (width, height), interpolation=cv2.INTER_CUBIC)
-    hole = cv2.resize(hole.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
-    return large.reshape(*size, 1).clip(0, 1), hole
-
-
-def _packed(step: Step, size: tuple[int, ...]) -> np.ndarray:
-    """A step at the flow's size as `_Passed` has it, of frames of another size."""
-    height, width = step.error.shape
-    scale = np.array([size[1] / width, size[0] / height], np.float32)
-    return np.dstack([step.flow * scale, step.error.clip(0)])
-
-
-def _grey(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """The mean over channels as `(H, W, 1)` float32 in [0, 1], 0 in the hole."""
-    white = 255 if frame.dtype == np.uint8 else 1
-    mean = frame.mean(axis=2, keepdims=True, dtype=np.float32) / white
-    return np.where(hole[..., None], 0, mean)
-
-
-def _follow(
-    missing: np.ndarray,
-    size: tuple[int, ...],
-    step: np.ndarray | None,
-    behind: Sequence[_Passed],
-    holes: _Holes,
-    growth: float,
-) -> _Trail:
-    """Follow a frame's missing pixels to where they are seen: step by step, at last by a trail.
-
-    A trail is taken over from the nearest pixel. If it were after every step, what moves by less
-    than half a pixel a frame would never leave the pixel that it began at.
-    """
-    at = np.stack(np.divmod(missing, size[1])[::-1], axis=1).astype(np.float32)
-    left, spent = np.arange(len(at)), np.zeros(len(at), np.float32)
-    found = _Trail(np.zeros(len(at), np.int32), at.copy(), np.full(len(at), np.inf, np.float32))
-    for passed in behind:
-        if not left.size:
-            return found
-        assert step is not None
-        moved = _sampled(step, at, size)
-        at += moved[:, :2]
-        spent += (moved[:, 2] + STEP_ERROR) ** growth
-        inside = ((at >= 0) & (at <= np.array(size[::-1]) - 1)).all(axis=1)
-        left, at, spent = left[inside], at[inside], spent[inside]
-        seen = holes.show(passed.t, at)
-        frame = np.full(np.count_nonzero(seen), passed.t, np.int32)
-        found[left[seen]] = _Trail(frame, at[seen], spent[seen] ** (1 / growth))
-        left, at, spent, step = left[~seen], at[~seen], spent[~seen], passed.step
-    if left.size and len(behind) == REACH:
-        nearest = _nearest(at, size)
-        trail = passed.trail[np.searchsorted(passed.missing, nearest)]
-        rest = at - np.stack(np.divmod(nearest, size[1])[::-1], axis=1)
-        place = trail.place + rest.astype(np.float32)
-        known = holes.show(trail.frame, place)[:, None]
-        error = (trail.error**growth + spent) ** (1 / growth)
-        found[left] = _Trail(trail.frame, np.where(known, place, trail.place), error)
-    return found
-
-
-def _nearest(place: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Return the pixels `(n,)` nearest to places, counted row by row."""
-    x, y = np.rint(place).astype(np.int64).T
-    return y.clip(0, size[0] - 1) * size[1] + x.clip(0, size[1] - 1)
-
-
-def _sampled(field: np.ndarray, place: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Look a field `(h, w, C)` up at places in a frame of another size, bilinear: `(n, C)`."""
-    height, width = field.shape[:2]
-    scale = np.array([width / size[1], height / size[0]], np.float32)
-    rows = -(-len(place) // ROW)  # OpenCV takes maps with sides of 16 bits
-    at = np.resize((place + 0.5) * scale - 0.5, (rows, ROW, 2))
-    seen = cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return seen.reshape(rows * ROW, -1)[: len(place)]
-
-
-def _read(
-    pictures: Pictures, trails: Sequence[_Trail], colours: list[np.ndarray]
-) -> Iterator[None]:
-    """Look colours `(n, C)` up where trails lead, bilinear, going through the frames once.
+def _read(pictures: Pictures, ways: Sequence[Tracks], colours: list[np.ndarray]) -> Iterator[None]:
+    """Look colours `(n, C)` up where tracks lead, bilinear, going through the frames once.
 
     Those of pixels that are not seen stay 0.
     """
     leading = defaultdict[int, list[int]](list)
-    for index, trail in enumerate(trails):
-        for s in np.unique(trail.frame[np.isfinite(trail.error)]).tolist():
+    for index, way in enumerate(ways):
+        for s in np.unique(way.frame[np.isfinite(way.error)]).tolist():
             leading[s].append(index)
     for s in sorted(leading):
         frame, hole = pictures[s]
         for index in leading[s]:
-            trail = trails[index]
+            way = ways[index]
             if colours[index].shape[1] != frame.shape[2]:
-                colours[index] = np.zeros((len(trail.frame), frame.shape[2]), np.float32)
-            here = (trail.frame == s) & np.isfinite(trail.error)
-            colours[index][here] = _bilinear(frame, hole, trail.place[here])
+                colours[index] = np.zeros((len(way.frame), frame.shape[2]), np.float32)
+            here = (way.frame == s) & np.isfinite(way.error)
+            colours[index][here] = _bilinear(frame, hole, way.place[here])
         yield
 
 
@@ -370,13 +189,12 @@ def _telea_error(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
     Known pixels at a distance from each other, in rows and columns, differ by so much (Matheron,
     Principles of Geostatistics, 1963: twice the variogram). Infinite where there are no two.
     """
-    grey = _grey(frame, hole)[..., 0]
+    grey = grey_of(frame, hole)[..., 0]
     lags = [lag for lag in (1, 2, 4, 8, 16, 32, 64) if lag < max(hole.shape)]
     differences = [d for lag in lags if (d := _difference(grey, hole, lag)) is not None]
     if not differences:
         return np.full(int(hole.sum()), np.inf, np.float32)
-    distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.interp(distance[hole], lags[: len(differences)], differences).astype(np.float32)
+    return np.interp(depth(hole)[hole], lags[: len(differences)], differences).astype(np.float32)
 
 
 def _difference(grey: np.ndarray, hole: np.ndarray, lag: int) -> float | None:
@@ -387,4 +205,4 @@ def _difference(grey: np.ndarray, hole: np.ndarray, lag: int) -> float | None:
         if lag < len(a)
     ]
     values = np.concatenate(squares)
-    return float(values.mean()) if values.size else None
+    return float(values.mean(dtype=np.float64)) if values.size else None

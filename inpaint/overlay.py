@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from inpaint.clip import depth
 from inpaint.retarget import Layout, Size
 
 MARGIN_PX = 3
@@ -129,11 +129,7 @@ def soft(mask: np.ndarray, edge_px: float) -> np.ndarray:
     """Return a mask `(H, W)` bool as `(H, W, 1)` float32 that falls from 1 to 0 across its edge."""
     if edge_px == 0:
         return mask[..., None].astype(np.float32)
-    inner, outer = (
-        cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        for side in (mask, ~mask)
-    )
-    beyond = np.where(mask, inner - 0.5, 0.5 - outer)
+    beyond = np.where(mask, depth(mask) - 0.5, 0.5 - depth(~mask))
     return (0.5 + beyond / edge_px).clip(0, 1)[..., None].astype(np.float32)
 
 

@@ -20,10 +20,11 @@ from torch import Tensor
 from inpaint import checkpoint
 from inpaint.clip import Frames
 from inpaint.fill import fill
-from inpaint.flow_propagation import Filled, Pictures, fill_with, follow
+from inpaint.flow_propagation import Filled, fill_with, follow
 from inpaint.internal import Exam
 from inpaint.metrics import average, psnr
 from inpaint.network import Network
+from inpaint.tracks import Pictures
 
 GROWTH = (
     1.5  # of errors along the flow (see `follow`): more daring than where Telea is all there is

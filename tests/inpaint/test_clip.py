@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpaint_fakes import clip
 
-from inpaint.clip import Clip, enlarge, load, working_size
+from inpaint.clip import Clip, depth, enlarge, load, working_size
 from inpaint.tone import Tone
 
 BYTES = Tone("uint8", 255.0)
@@ -159,3 +159,10 @@ def test_enlarging_keeps_the_range_and_what_is_flat() -> None:
 def test_enlarging_to_the_same_size_changes_nothing() -> None:
     picture = torch.rand((1, 3, 6, 7), generator=torch.Generator().manual_seed(0))
     assert torch.equal(enlarge(picture, (6, 7)), picture)
+
+
+def test_depth_is_the_distance_to_the_nearest_pixel_that_is_not_set() -> None:
+    mask = ~spots(9, 13)
+    free = np.argwhere(~mask)
+    apart = [np.sqrt(np.square(free - place).sum(axis=1).min()) for place in np.ndindex(9, 13)]
+    assert np.array_equal(depth(mask), np.reshape(apart, (9, 13)))

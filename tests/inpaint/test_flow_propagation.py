@@ -4,10 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inpaint import flow_propagation
 from inpaint.classical import telea
 from inpaint.flow_propagation import Filled, fill_with, finished, follow, propagate
-from inpaint.hidden_motion import Step
 
 COUNT, HEIGHT, WIDTH = 8, 48, 64
 
@@ -65,46 +63,8 @@ def test_a_pan_by_less_than_a_pixel_a_frame_is_recovered(step_px: float) -> None
     assert decibels(result, truth, holes) > decibels(by_telea, truth, holes) + 8
 
 
-def test_colours_are_read_where_they_are_known_however_many_parts_of_pixels_add_up() -> None:
-    places = [(24 + 0.6 * t, 24) for t in range(40)]
-    frames = np.stack([cv2.getRectSubPix(pan()[0] // 2 + 100, (40, 40), place) for place in places])
-    holes = np.zeros(frames.shape[:3], bool)
-    holes[:, 14:26, 12:28] = True
-    found = finished(follow(list(zip(frames, holes, strict=True))))
-    seen = [one.colours[np.isfinite(one.error)] for both in found for one in both]
-    assert sum(len(each) for each in seen) > 1000
-    assert all((each >= 100).all() for each in seen)
-
-
-def test_what_leaves_the_picture_is_not_found() -> None:
-    holes = np.zeros((COUNT, HEIGHT, WIDTH), bool)
-    holes[0, 18:30, :3] = True
-    before, after = finished(follow(list(zip(pan(), holes, strict=True))))[0]
-    assert np.isinf(before.error).all()
-    assert np.isinf(after.error).all()
-
-
-@pytest.mark.parametrize(
-    ("size", "seen"), [((48, 64), (96, 128)), ((108, 192), (180, 320)), ((600, 900), (540, 810))]
-)
-def test_the_flow_is_estimated_at_a_size_that_suits_it(
-    size: tuple[int, int], seen: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes, original = [], flow_propagation.hidden_motion
-
-    def hidden_motion(*pictures: np.ndarray) -> Step:
-        sizes.extend(each.shape[:2] for each in pictures)
-        return original(*pictures)
-
-    monkeypatch.setattr(flow_propagation, "hidden_motion", hidden_motion)
-    frames, holes = np.zeros((2, *size, 3), np.uint8), np.zeros((2, *size), bool)
-    holes[:, 20:30, 20:30] = True
-    finished(follow(list(zip(frames, holes, strict=True))))
-    assert set(sizes) == {seen}
-
-
 def test_large_frames_are_filled_by_the_flow_of_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inpaint.flow_propagation.MOST_PX", 30)
+    monkeypatch.setattr("inpaint.tracks.MOST_PX", 30)
     truth, holes = pan(), square()
     result = filled(truth, holes)
     by_telea = np.stack([telea(*pair) for pair in zip(truth, holes, strict=True)])
