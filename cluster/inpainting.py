@@ -41,7 +41,7 @@ from inpaint.tone import Tone
 from storage import Archive, Shot, Version
 
 PRIOR = "prior.pt"
-"""Beside the version while it is being filled: what the flow carried into its holes."""
+"""Beside the version while it is being filled: what was carried into its holes."""
 
 
 def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
@@ -134,8 +134,9 @@ def _carried(
             yield {"kind": "log", "text": f"{PRIOR} is damaged, it is made anew ({error})"}
     carried = yield from work.watch(carrying, "flows", stop)
     if carried is not None:
+        content = prior.dump(carried)
         work.check()
-        files.write(PRIOR, prior.dump(carried))
+        files.write(PRIOR, content)
     return carried
 
 
@@ -214,6 +215,7 @@ def _pictures(
 
 def _finish(work: Work, quality: dict[str, float | None], step: int) -> Event:
     """Declare the result done."""
+    work.check()
     work.version.files.remove(PRIOR)
     work.update(status="done", step=step, quality=quality, error=None)
     return {"kind": "done", "quality": quality}

@@ -91,14 +91,14 @@ def follow(pictures: Pictures, growth: float = GROWTH) -> Followed:
     Args:
         growth: power in which the errors of steps add up.
     """
-    count, ways = len(pictures), list[Tracks]()
-    for way in tracks(pictures, growth):
-        ways.append(way)
-        yield len(ways), 2 * count
-    colours = [np.zeros((len(way.frame), 1), np.float32) for way in ways]
-    for _ in _read(pictures, ways, colours):
-        yield len(ways), 2 * count
-    found = [Candidate(c, way.error) for c, way in zip(colours, ways, strict=True)]
+    count, tracked = len(pictures), list[Tracks]()
+    for each in tracks(pictures, growth):
+        tracked.append(each)
+        yield len(tracked), 2 * count
+    colours = [np.zeros((len(each.frame), 1), np.float32) for each in tracked]
+    for _ in _read(pictures, tracked, colours):
+        yield len(tracked), 2 * count
+    found = [Candidate(c, each.error) for c, each in zip(colours, tracked, strict=True)]
     return list(zip(found[count:], found[:count][::-1], strict=True))
 
 
@@ -115,23 +115,25 @@ def fill_with(pictures: Pictures, found: Found, start: int = 0) -> Iterator[Fill
         yield _blended(*pictures[t], *found[t])
 
 
-def _read(pictures: Pictures, ways: Sequence[Tracks], colours: list[np.ndarray]) -> Iterator[None]:
+def _read(
+    pictures: Pictures, tracked: Sequence[Tracks], colours: list[np.ndarray]
+) -> Iterator[None]:
     """Look colours `(n, C)` up where tracks lead, bilinear, going through the frames once.
 
     Those of pixels that are not seen stay 0.
     """
     leading = defaultdict[int, list[int]](list)
-    for index, way in enumerate(ways):
-        for s in np.unique(way.frame[np.isfinite(way.error)]).tolist():
+    for index, each in enumerate(tracked):
+        for s in np.unique(each.frame[np.isfinite(each.error)]).tolist():
             leading[s].append(index)
     for s in sorted(leading):
         frame, hole = pictures[s]
         for index in leading[s]:
-            way = ways[index]
+            each = tracked[index]
             if colours[index].shape[1] != frame.shape[2]:
-                colours[index] = np.zeros((len(way.frame), frame.shape[2]), np.float32)
-            here = (way.frame == s) & np.isfinite(way.error)
-            colours[index][here] = _bilinear(frame, hole, way.place[here])
+                colours[index] = np.zeros((len(each.frame), frame.shape[2]), np.float32)
+            here = (each.frame == s) & np.isfinite(each.error)
+            colours[index][here] = _bilinear(frame, hole, each.place[here])
         yield
 
 

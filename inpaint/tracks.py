@@ -21,7 +21,7 @@ STEP_ERROR = (2 / 255) ** 2  # of a step whose flow seems perfect
 LEAST_PX = 180  # shorter side at which the flow is estimated; of smaller frames up to twice theirs
 MOST_PX = 540
 REACH = 8  # steps by which a pixel is tracked before it takes over the track of another
-ROW = 1024
+ROW = 1024  # places looked up side by side: the sides of OpenCV's maps have 16 bits
 
 
 class Pictures(Protocol):
@@ -50,10 +50,6 @@ class Tracks:
 
     def __getitem__(self, where: np.ndarray) -> Tracks:
         return Tracks(self.frame[where], self.place[where], self.error[where])
-
-    def __setitem__(self, where: np.ndarray, other: Tracks) -> None:
-        self.frame[where], self.place[where] = other.frame, other.place
-        self.error[where] = other.error
 
 
 def tracks(pictures: Pictures, growth: float) -> Iterator[Tracks]:
@@ -165,25 +161,26 @@ def _tracked(
     growth: float,
 ) -> Tracks:
     """Track pixels `(n, 2)` step by step to where they are seen, or to the track of another."""
-    unseen = np.full(len(at), np.inf, np.float32)
-    found, left = Tracks(np.zeros(len(at), np.int32), at.copy(), unseen), np.arange(len(at))
-    spent: np.ndarray = np.zeros_like(unseen)
-    last = _last(holes.size)
+    frame, place = np.zeros(len(at), np.int32), at.copy()
+    error = np.full(len(at), np.inf, np.float32)
+    left, last = np.arange(len(at)), _last(holes.size)
+    spent: np.ndarray = np.zeros_like(error)
     for passed in behind:
         if not left.size:
-            return found
+            break
         assert step is not None
         moved = _sampled(step, at, holes.size)
         at, spent = at + moved[:, :2], spent + (moved[:, 2] + STEP_ERROR) ** growth
         inside = ((at >= 0) & (at <= last)).all(axis=1)
         left, at, spent = left[inside], at[inside], spent[inside]
         seen = holes.show(passed.t, at)
-        frame = np.full(np.count_nonzero(seen), passed.t, np.int32)
-        found[left[seen]] = Tracks(frame, at[seen], spent[seen] ** (1 / growth))
+        there = left[seen]
+        frame[there], place[there], error[there] = passed.t, at[seen], spent[seen] ** (1 / growth)
         left, at, spent, step = left[~seen], at[~seen], spent[~seen], passed.step
     if left.size and len(behind) == REACH:
-        found[left] = _taken_over(at, spent, behind[-1], holes, growth)
-    return found
+        rest = _taken_over(at, spent, behind[-1], holes, growth)
+        frame[left], place[left], error[left] = rest.frame, rest.place, rest.error
+    return Tracks(frame, place, error)
 
 
 def _taken_over(
@@ -222,7 +219,7 @@ def _sampled(field: np.ndarray, place: np.ndarray, size: tuple[int, ...]) -> np.
     """Look a field `(h, w, C)` up at places in a frame of another size, bilinear: `(n, C)`."""
     height, width = field.shape[:2]
     scale = np.array([width / size[1], height / size[0]], np.float32)
-    rows = -(-len(place) // ROW)  # OpenCV takes maps with sides of 16 bits
+    rows = -(-len(place) // ROW)
     at = np.resize((place + 0.5) * scale - 0.5, (rows, ROW, 2))
     seen = cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return seen.reshape(rows * ROW, -1)[: len(place)]

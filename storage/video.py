@@ -211,11 +211,13 @@ class Movie:
 def _strict(video: VideoStream, threads: bool = True) -> VideoStream:
     """Have damage told of rather than concealed.
 
-    Where frames are reordered, several threads may hand out a frame before its damage is known,
-    and frames between an entry and what they refer to before it would count as damaged.
+    Several threads hand out reordered frames of H.264 before their damage is known. With any codec
+    that reorders, the first frames after a seek may refer to ones before it: not damaged, if told
+    of as such.
     """
-    reordered = video.codec_context.has_b_frames
-    video.thread_type = "AUTO" if threads and not reordered else "NONE"
-    if not reordered:
-        video.codec_context.options = {"err_detect": "explode"}
+    codec = video.codec_context
+    racing = codec.name == "h264" and codec.has_b_frames
+    video.thread_type = "AUTO" if threads and not racing else "NONE"
+    if not codec.has_b_frames:
+        codec.options = {"err_detect": "explode"}
     return video

@@ -281,11 +281,14 @@ def test_two_checkpoints_are_kept(shot, tmp_path):
     assert kept == ["checkpoint-00000003.pt", "checkpoint-00000004.pt"]
 
 
-@pytest.mark.parametrize("unit", ["steps", "frames"])
-def test_a_superseded_attempt_writes_no_more_and_is_not_tried_again(unit, shot, tmp_path):
+@pytest.mark.parametrize(
+    ("unit", "done"), [("steps", 1), ("flows", 1), ("flows", 6), ("frames", 1), ("frames", 3)]
+)
+def test_a_superseded_attempt_writes_no_more_and_is_not_tried_again(unit, done, shot, tmp_path):
     agenda, before = agenda_of(tmp_path / "a", quick(), shot), None
     for note in run_serial(agenda, lambda: False):
-        if note.job.kind == "inpaint" and note.event.get("unit") == unit and before is None:
+        at = note.event.get("unit"), note.event.get("done")
+        if note.job.kind == "inpaint" and at == (unit, done) and before is None:
             version = result(tmp_path / "a", "one")
             version.update(attempt=2)
             before = everything(tmp_path / "a")
