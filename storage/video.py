@@ -211,9 +211,9 @@ class Movie:
 def _strict(video: VideoStream, threads: bool = True) -> VideoStream:
     """Have damage told of rather than concealed.
 
-    Several threads hand out reordered frames of H.264 before their damage is known. With any codec
-    that reorders, the first frames after a seek may refer to ones before it: not damaged, if told
-    of as such.
+    Several threads hand out reordered frames of H.264 before their damage is known, so one decodes
+    them. Codecs that reorder are not asked to stop at every fault: after a seek the first frames
+    may refer to some before it, and would count as damaged.
     """
     codec = video.codec_context
     racing = codec.name == "h264" and codec.has_b_frames
