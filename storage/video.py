@@ -19,6 +19,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from storage import ffv1
 from storage.packets import Index, index
 from storage.planes import Planes
 from storage.probe import probe, video_stream
@@ -157,27 +158,29 @@ class Movie:
             )
 
     def _decode(self, seek_pts: int | None = None) -> Iterator[av.VideoFrame]:
-        seen = 0
+        seen, damaged = 0, set[int | None]()
         with self.opened() as container:
             video = _strict(video_stream(container, self.info.stream))
             if seek_pts is not None:
                 container.seek(seek_pts, stream=video)
-            frames = container.decode(video)
-            while True:
+            for packet in container.demux(video):
+                if not _whole(packet):
+                    damaged.add(packet.pts)
                 try:
-                    frame = next(frames)
-                except (StopIteration, av.error.EOFError):
+                    frames = packet.decode()
+                except av.error.EOFError:
                     return
                 except av.error.FFmpegError as error:
                     raise self._damaged(self._undecodable(seen), error.strerror) from None
-                self._check(frame, seen)
-                yield frame
-                seen += 1
+                for frame in frames:
+                    self._check(frame, seen, frame.pts in damaged)
+                    yield frame
+                    seen += 1
 
-    def _check(self, frame: av.VideoFrame, seen: int) -> None:
+    def _check(self, frame: av.VideoFrame, seen: int, damaged: bool) -> None:
         now = (frame.width, frame.height, frame.format.name)
         first = (*self.probe.coded_size, self.info.pixel_format)
-        if frame.is_corrupt:
+        if damaged or frame.is_corrupt:
             raise self._damaged(self._number(frame.pts, seen), "its data are damaged")
         if now != first:
             raise InputError(
@@ -221,3 +224,11 @@ def _strict(video: VideoStream, threads: bool = True) -> VideoStream:
     if not codec.has_b_frames:
         codec.options = {"err_detect": "explode"}
     return video
+
+
+def _whole(packet: av.Packet) -> bool:
+    """Whether a packet is as it was written, as far as its codec tells without decoding."""
+    codec = packet.stream.codec_context
+    if codec.name != "ffv1" or not codec.extradata:
+        return True
+    return ffv1.whole(bytes(packet))

@@ -227,7 +227,11 @@ def test_frames_that_a_movie_lacks_are_refused_by_number(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "codec", "pixel_format", "last"),
-    [("a.mp4", "libx264", "yuv420p", 19), ("a.mov", "mjpeg", "yuvj420p", 10)],
+    [
+        ("a.mp4", "libx264", "yuv420p", 19),
+        ("a.mov", "mjpeg", "yuvj420p", 10),
+        ("a.mkv", "ffv1", "yuv420p", 10),
+    ],
 )
 def test_a_damaged_frame_is_named(
     tmp_path: Path, name: str, codec: str, pixel_format: str, last: int
