@@ -31,6 +31,7 @@ BINS = 16  # of how much the prior is doubted
 FEW = 0.05  # of a mean bin: what all together count in each
 AROUND = 2  # this part of a frame's shorter side is looked at for how much the two differ
 ALIKE = (0.8 / 255) ** 2  # mean squared difference of what is all but the same
+SHARPENING = 3  # power of the odds: the better of the two counts more than it would have to
 SEAM_PX = 5  # over which the shares of neighbouring pixels run into each other
 
 
@@ -146,7 +147,8 @@ class Shares:
         )
         least = torch.finfo(torch.float64).tiny
         best = (gains / spreads.clamp(min=least)).clamp(0, 1).float()
-        return cls(edges, best.square())  # the network may do better in the hole than beside it
+        ours, theirs = best**SHARPENING, (1 - best) ** SHARPENING
+        return cls(edges, ours / (ours + theirs))
 
     def __call__(self, doubt: Tensor, hole: Tensor) -> Tensor:
         """Look up the share of every missing pixel, `(H, W)` float32; 0 where known."""
@@ -185,10 +187,10 @@ def weigh(
 ) -> Blend:
     """Weigh what was carried into the holes against what a network makes of them.
 
-    The shares are the squares of those with the least squared error at the validation hole, for
-    pixels apart at which the prior is doubted more or less. So where the prior is clearly better it
-    takes the place, and a clip whose flow fails is left to the network. Source: stacking (Breiman,
-    Stacked Regressions, 1996), shares from 0 to 1; the squares and the doubt are ours.
+    The shares are those with the least squared error at the validation hole, sharpened, for pixels
+    apart at which the prior is doubted more or less. So where the prior is clearly better it takes
+    the place, and a clip whose flow fails is left to the network. Source: stacking (Breiman,
+    Stacked Regressions, 1996), shares from 0 to 1; the sharpening and the doubt are ours.
 
     Args:
         exam: frames of the same clip or parts of them; what it judges at was carried, too.

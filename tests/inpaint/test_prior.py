@@ -112,15 +112,17 @@ def test_two_that_are_wrong_in_different_ways_are_better_together() -> None:
 
 
 def shared(doubt: Tensor, wrong: float) -> Shares:
-    """The shares where a prior is wrong by so much and a network by as much the other way."""
+    """The shares where a prior is wrong by so much and a network by 0.1 the other way."""
     truth, where = torch.full((1, 3, 8, 32), 0.5), torch.ones(1, 1, 8, 32, dtype=torch.bool)
     return Shares.of(doubt[None, None], truth - 0.1, truth + wrong, truth, where)
 
 
-def test_a_prior_as_wrong_as_the_network_counts_a_quarter() -> None:
+@pytest.mark.parametrize(("wrong", "share"), [(0.0, 1.0), (0.05, 8 / 9), (0.1, 0.5), (0.2, 1 / 9)])
+def test_the_better_of_prior_and_network_counts_more_than_it_would_have_to(
+    wrong: float, share: float
+) -> None:
     doubt = torch.rand(8, 32, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(shared(doubt, 0.1).share, torch.tensor(0.25))
-    assert torch.allclose(shared(doubt, 0.0).share, torch.tensor(1.0))
+    assert torch.allclose(shared(doubt, wrong).share, torch.tensor(share))
 
 
 def test_shares_of_neighbours_run_into_each_other_in_the_hole() -> None:
