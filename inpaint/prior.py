@@ -32,6 +32,7 @@ FEW = 0.05  # of a mean bin: what all together count in each
 AROUND = 2  # this part of a frame's shorter side is looked at for how much the two differ
 ALIKE = (0.8 / 255) ** 2  # mean squared difference of what is all but the same
 SHARPENING = 3  # power of the odds: the better of the two counts more than it would have to
+LEAST_GAIN = 0.04  # of the squared error: what gains less beside the hole may cost more in it
 SEAM_PX = 5  # over which the shares of neighbouring pixels run into each other
 
 
@@ -189,8 +190,9 @@ def weigh(
 
     The shares are those with the least squared error at the validation hole, sharpened, for pixels
     apart at which the prior is doubted more or less. So where the prior is clearly better it takes
-    the place, and a clip whose flow fails is left to the network. Source: stacking (Breiman,
-    Stacked Regressions, 1996), shares from 0 to 1; the sharpening and the doubt are ours.
+    the place, and a clip whose flow fails, so that hardly anything is gained, is left to the
+    network. Source: stacking (Breiman, Stacked Regressions, 1996), shares from 0 to 1; the
+    sharpening and the doubt are ours.
 
     Args:
         exam: frames of the same clip or parts of them; what it judges at was carried, too.
@@ -204,6 +206,9 @@ def weigh(
     shares = Shares.of(torch.stack(doubts)[:, None], learnt, prior, truth, where)
     share = torch.stack([shares(*each) for each in zip(doubts, hole, strict=True)])
     mixed = learnt.lerp(prior, share[:, None])
+    alone, both = ((made - truth).square().mean(1, keepdim=True) for made in (learnt, mixed))
+    if both[where].mean() > (1 - LEAST_GAIN) * alone[where].mean():
+        shares, mixed = replace(shares, share=torch.zeros_like(shares.share)), learnt
     return Blend(carried, shares, average(psnr(mixed, truth, where)).value)
 
 

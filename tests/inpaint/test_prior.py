@@ -101,14 +101,26 @@ def test_the_prior_takes_the_place_of_a_network_that_is_wrong() -> None:
     assert (mixes(blend, black)[unknown] >= 0.8 * priors(blend)[unknown]).all()
 
 
-def test_two_that_are_wrong_in_different_ways_are_better_together() -> None:
+def unlike_the_prior(times: float) -> Tensor:
+    """Pictures in -1 to 1 that are so many times as wrong as the prior, in another way."""
     clip, _ = judged()
     wrong = priors(weighed(torch.zeros(8, 3, 48, 64))[0]) - pan().frames / 255
     size = wrong[clip.unknown.expand_as(wrong)].square().mean().sqrt()
     noise = torch.randn(8, 3, 48, 64, generator=torch.Generator().manual_seed(1))
-    made = (pan().pictures(slice(None)) + 2 * size * noise).clamp(-1, 1)
+    return (pan().pictures(slice(None)) + 2 * times * size * noise).clamp(-1, 1)
+
+
+def test_two_that_are_wrong_in_different_ways_are_better_together() -> None:
+    made = unlike_the_prior(1)
     learnt, flow, both = quality(weighed(made)[0], made, pan().hole)
     assert both > max(learnt, flow) + 0.5
+
+
+def test_a_prior_that_gains_next_to_nothing_is_left_out() -> None:
+    made = unlike_the_prior(1 / 3)
+    blend, _, judge = weighed(made)
+    assert torch.equal(mixes(blend, made), (made + 1) / 2)
+    assert blend.validation_psnr == pytest.approx(quality(blend, made, judge)[0], abs=0.01)
 
 
 def shared(doubt: Tensor, wrong: float) -> Shares:
