@@ -1,9 +1,9 @@
 """The propagated prior: what the clip shows along its optical flow, blended with what is learnt.
 
 A network and the flow go wrong in different places and ways, so both together mostly beat the
-better one. How much each counts is what would have been best at the validation hole, where both had
-to do without the truth, wherever the flow expected as small an error beside what the two differ by.
-Only missing pixels are held. Shapes: `C H W`.
+better one. How much each counts follows from what would have been best at the validation hole,
+where both had to do without the truth, wherever the flow expected as small an error beside what the
+two differ by. Only missing pixels are held. Shapes: `C H W`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BINS = 16  # of how much the prior is doubted
 FEW = 0.05  # of a mean bin: what all together count in each
 AROUND = 2  # this part of a frame's shorter side is looked at for how much the two differ
 ALIKE = (0.8 / 255) ** 2  # mean squared difference of what is all but the same
-SHARPENING = 3  # power of the odds: the better of the two counts more than it would have to
+SHARPENING = 3  # power of the odds: the better of the two counts more than by least squares
 LEAST_GAIN = 0.04  # of the squared error: what gains less beside the hole may cost more in it
 SEAM_PX = 5  # over which the shares of neighbouring pixels run into each other
 
@@ -133,7 +133,7 @@ class Shares:
     def of(
         cls, doubt: Tensor, learnt: Tensor, carried: Tensor, truth: Tensor, where: Tensor
     ) -> Shares:
-        """Solve for it on `(N, C, H, W)` pictures in 0 to 1, where `(N, 1, H, W)` says."""
+        """Solve for it on `(N, C, H, W)` pictures in 0 to 1, where `(N, 1, H, W)` says; sharpen."""
         apart = carried - learnt
         gain, spread = (
             product.sum(1, keepdim=True)[where].double()
@@ -175,7 +175,7 @@ class Blend:
         Args:
             missing: `(H, W)` bool: where the picture means something; it is blended there.
         """
-        if not missing.any():
+        if not (missing.any() and self.shares.share.any()):
             return made
         prior, error, carried = self.carried[t].unpacked()
         hole, side_px = torch.from_numpy(missing) & carried, _around_px(self.carried[t].size)
@@ -188,11 +188,10 @@ def weigh(
 ) -> Blend:
     """Weigh what was carried into the holes against what a network makes of them.
 
-    The shares are those with the least squared error at the validation hole, sharpened, for pixels
-    apart at which the prior is doubted more or less. So where the prior is clearly better it takes
-    the place, and a clip whose flow fails, so that hardly anything is gained, is left to the
-    network. Source: stacking (Breiman, Stacked Regressions, 1996), shares from 0 to 1; the
-    sharpening and the doubt are ours.
+    The shares, one for each range of doubt, have the least squared error at the validation hole,
+    and are then sharpened. So where the prior is clearly better it takes the place. Where it gains
+    less than `LEAST_GAIN` in all, as on a clip whose flow fails, the network is left as it is.
+    Source: stacking (Breiman, Stacked Regressions, 1996), shares from 0 to 1; the rest is ours.
 
     Args:
         exam: frames of the same clip or parts of them; what it judges at was carried, too.

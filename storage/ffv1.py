@@ -1,4 +1,4 @@
-"""The checksums of FFV1's frames, which FFmpeg's decoder only logs.
+"""The checksums of FFV1's frames, whose mismatch FFmpeg's decoder only logs.
 
 Source: RFC 9043, FFV1 Video Coding Format Versions 0, 1, and 3, sections 4.9 and 4.9.3; the second
 initial value is that of its version 4's draft.
@@ -16,9 +16,10 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def whole(packet: bytes) -> bool:
-    """Whether a frame of version 3 or later is as it was written; True where it cannot tell.
+    """Whether a frame of version 3 or later is as it was written.
 
-    Slices are found from the last one back, each by the size that its footer states.
+    Slices are found from the last one back, each by the size that its footer states. Without
+    checksums: whether these sizes add up.
     """
     slices = _slices(packet, FOOTER_BYTES)
     if slices is None:
@@ -31,7 +32,7 @@ def _slices(packet: bytes, footer_bytes: int) -> list[memoryview] | None:
     rest, found = memoryview(packet), list[memoryview]()
     while len(rest) >= footer_bytes:
         size = int.from_bytes(rest[-footer_bytes:][:SIZE_BYTES]) + footer_bytes
-        if size > len(rest):
+        if size == footer_bytes or size > len(rest):
             break
         found.append(rest[-size:])
         rest = rest[:-size]

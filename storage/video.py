@@ -163,15 +163,17 @@ class Movie:
             video = _strict(video_stream(container, self.info.stream))
             if seek_pts is not None:
                 container.seek(seek_pts, stream=video)
-            for packet in container.demux(video):
-                if not _whole(packet):
-                    damaged.add(packet.pts)
+            packets = container.demux(video)
+            while True:
                 try:
+                    packet = next(packets)
                     frames = packet.decode()
-                except av.error.EOFError:
+                except (StopIteration, av.error.EOFError):
                     return
                 except av.error.FFmpegError as error:
                     raise self._damaged(self._undecodable(seen), error.strerror) from None
+                if not _whole(packet) and not _before(packet.pts, seek_pts):
+                    damaged.add(packet.pts)
                 for frame in frames:
                     self._check(frame, seen, frame.pts in damaged)
                     yield frame
@@ -226,8 +228,16 @@ def _strict(video: VideoStream, threads: bool = True) -> VideoStream:
     return video
 
 
+def _before(pts: int | None, entry: int | None) -> bool:
+    """Whether a seek, which may land far before its entry, only passes a packet."""
+    return pts is not None and entry is not None and pts < entry
+
+
 def _whole(packet: av.Packet) -> bool:
-    """Whether a packet is as it was written, as far as its codec tells without decoding."""
+    """Whether a packet is as it was written, as far as its codec tells without decoding.
+
+    FFV1's versions 0 and 1 have no checksums and no extradata; version 2 was never released.
+    """
     codec = packet.stream.codec_context
     if codec.name != "ffv1" or not codec.extradata:
         return True

@@ -116,11 +116,13 @@ def test_two_that_are_wrong_in_different_ways_are_better_together() -> None:
     assert both > max(learnt, flow) + 0.5
 
 
-def test_a_prior_that_gains_next_to_nothing_is_left_out() -> None:
-    made = unlike_the_prior(1 / 3)
+@pytest.mark.parametrize(("times", "kept"), [(0.5, False), (0.6, True)])  # gains 3 %, 8 %
+def test_a_prior_that_gains_next_to_nothing_is_left_out(times: float, kept: bool) -> None:
+    made = unlike_the_prior(times)
     blend, _, judge = weighed(made)
-    assert torch.equal(mixes(blend, made), (made + 1) / 2)
-    assert blend.validation_psnr == pytest.approx(quality(blend, made, judge)[0], abs=0.01)
+    assert torch.equal(mixes(blend, made), (made + 1) / 2) != kept
+    learnt, _, both = quality(blend, made, judge)
+    assert blend.validation_psnr == pytest.approx(both if kept else learnt, abs=0.01)
 
 
 def shared(doubt: Tensor, wrong: float) -> Shares:
@@ -130,7 +132,7 @@ def shared(doubt: Tensor, wrong: float) -> Shares:
 
 
 @pytest.mark.parametrize(("wrong", "share"), [(0.0, 1.0), (0.05, 8 / 9), (0.1, 0.5), (0.2, 1 / 9)])
-def test_the_better_of_prior_and_network_counts_more_than_it_would_have_to(
+def test_the_better_of_prior_and_network_counts_more_than_by_least_squares(
     wrong: float, share: float
 ) -> None:
     doubt = torch.rand(8, 32, generator=torch.Generator().manual_seed(0))

@@ -41,5 +41,9 @@ def test_a_frame_cut_short_is_found(options: dict[str, str]) -> None:
     assert not any(ffv1.whole(written[:-lost]) for lost in range(1, 50))
 
 
+def test_a_frame_of_zeros_is_found() -> None:
+    assert not any(ffv1.whole(bytes(count)) for count in range(1, 100))
+
+
 def test_a_frame_without_checksums_counts_as_whole() -> None:
     assert ffv1.whole(packet({"level": "3", "slicecrc": "0"}))

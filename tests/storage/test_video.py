@@ -69,6 +69,18 @@ def make_movie(
     return path
 
 
+def scramble(path: Path, numbers: range) -> None:
+    """Overwrite 20 bytes in the middle of a movie's packets."""
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
+    data, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
+    for packet in packets[numbers.start : numbers.stop]:
+        assert packet.pos is not None
+        middle = packet.pos + packet.size // 2
+        data[middle : middle + 20] = rng.bytes(20)
+    path.write_bytes(data)
+
+
 def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
     with av.open(str(path)) as container:
         stream = getattr(container.streams, kind)[0]
@@ -226,29 +238,37 @@ def test_frames_that_a_movie_lacks_are_refused_by_number(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "pixel_format", "last"),
+    ("name", "codec", "pixel_format", "last", "named"),
     [
-        ("a.mp4", "libx264", "yuv420p", 19),
-        ("a.mov", "mjpeg", "yuvj420p", 10),
-        ("a.mkv", "ffv1", "yuv420p", 10),
+        ("a.mp4", "libx264", "yuv420p", 19, r"1\d"),
+        ("a.mov", "mjpeg", "yuvj420p", 10, "10"),
+        ("a.mkv", "ffv1", "yuv420p", 10, "10"),
     ],
 )
 def test_a_damaged_frame_is_named(
-    tmp_path: Path, name: str, codec: str, pixel_format: str, last: int
+    tmp_path: Path, name: str, codec: str, pixel_format: str, last: int, named: str
 ) -> None:
     path = tmp_path / name
     times = [1001 * t for t in range(30)]
     make_movie(path, codec=codec, pixel_format=pixel_format, size=(320, 256), times=times)
-    with av.open(str(path)) as container:
-        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
-    data, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
-    for packet in packets[10 : last + 1]:
-        assert packet.pos is not None
-        middle = packet.pos + packet.size // 2
-        data[middle : middle + 20] = rng.bytes(20)
-    path.write_bytes(data)
-    with pytest.raises(InputError, match=r"a\.\w+: frame 1\d cannot be decoded .*: repair"):
+    scramble(path, range(10, last + 1))
+    with pytest.raises(InputError, match=rf"a\.\w+: frame {named} cannot be decoded .*: repair"):
         list(Movie(path).frames())
+
+
+def test_frames_after_a_damaged_one_are_read(tmp_path: Path) -> None:
+    times = [1001 * t for t in range(30)]
+    path = make_movie(tmp_path / "a.mkv", codec="ffv1", times=times, options={"g": "1"})
+    written = [frame.pixels for frame in Movie(path).frames(12, 29)]
+    scramble(path, range(10, 11))
+    read = [frame.pixels for frame in Movie(path).frames(12, 29)]
+    assert all(np.array_equal(a, b) for a, b in zip(written, read, strict=True))
+
+
+@pytest.mark.parametrize("options", [{"level": "1"}, {"level": "3", "slicecrc": "0"}])
+def test_a_movie_without_checksums_is_read(tmp_path: Path, options: dict[str, str]) -> None:
+    path = make_movie(tmp_path / "a.mkv", codec="ffv1", options=options)
+    assert len(list(Movie(path).frames())) == 8
 
 
 def test_a_movie_cut_short_is_refused(tmp_path: Path) -> None:
