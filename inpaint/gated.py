@@ -61,8 +61,20 @@ class GatedUp(nn.Module):
         sums = F.avg_pool2d(conv.weight, 2, stride=1, padding=1, divisor_override=1)
         both = F.conv_transpose2d(x, sums.flip(2, 3).transpose(0, 1), stride=2, padding=1)
         assert conv.bias is not None
-        # Added by itself: PyTorch's gradient of a bias is slow in bf16 on CPUs.
-        return self.gated.gate(both.add_(conv.bias.to(both.dtype)[:, None, None]))
+        return self.gated.gate(_biased(both, conv.bias.to(both.dtype)))
+
+
+def _biased(x: Tensor, bias: Tensor) -> Tensor:
+    """Add a number to each channel.
+
+    Row by row where the channels lie behind each other: there PyTorch is slow to repeat a few
+    numbers, and its convolution slow to find their gradient in bf16.
+    """
+    if not x.is_contiguous(memory_format=torch.channels_last):
+        return x + bias[:, None, None]
+    places = x.movedim(1, 3)
+    rows = places.flatten(2) + bias.repeat(x.shape[3])
+    return rows.view(places.shape).movedim(3, 1)
 
 
 def gated(both: Tensor, activation: Activation = "elu") -> Tensor:

@@ -11,6 +11,7 @@ MOMENTUM = 0.95
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ADAM_SHARE = 0.1
+SMALL = 1 << 14  # numbers: matrices of fewer are taken together whatever their shapes
 
 HEAD_CHANNELS = 4
 """Pictures, flows and shares have no more; a hidden convolution as narrow counts as one of them."""
@@ -52,8 +53,7 @@ class Muon(torch.optim.AdamW):
         self._step_supports_amp_scaling = False
         self._groups: list[list[Tensor]] = []
         for weight in sorted(hidden, key=lambda w: (len(w), w[0].numel()), reverse=True):
-            widest = self._groups[-1][0] if self._groups else None
-            if widest is None or not _alike(weight, widest):
+            if not self._groups or not _belongs(weight, self._groups[-1]):
                 self._groups.append([])
             self._groups[-1].append(weight)
 
@@ -90,20 +90,27 @@ class Muon(torch.optim.AdamW):
         return list(torch._foreach_lerp(gradients, means, MOMENTUM))
 
 
-def _alike(weight: Tensor, widest: Tensor) -> bool:
-    """Whether matrices are worth being taken together: as many rows, half of the columns at least.
+def _belongs(weight: Tensor, group: list[Tensor]) -> bool:
+    """Whether a matrix is worth being taken together with others, none of which has fewer rows.
 
-    A small network's products take less time than the calls for them.
+    As many rows and half of the columns at least; or all of them small, whose products take less
+    time than the calls for them.
     """
-    return len(weight) == len(widest) and 2 * weight[0].numel() >= widest[0].numel()
+    rows, columns = len(group[0]), max(one[0].numel() for one in group)
+    own = weight[0].numel()
+    small = rows * max(columns, own) <= SMALL
+    return small or (len(weight) == rows and 2 * own >= columns)
 
 
 def _orthogonal(matrices: list[Tensor]) -> list[Tensor]:
-    """Return `orthogonal` of each of as many rows: columns of zeros behind them change nothing."""
-    columns = [matrix.shape[1] for matrix in matrices]
-    padded = matrices[0].new_zeros(len(matrices), len(matrices[0]), max(columns))
-    torch._foreach_copy_([one[:, :n] for one, n in zip(padded, columns, strict=True)], matrices)
-    return [one[:, :n] for one, n in zip(orthogonal(padded), columns, strict=True)]
+    """Return `orthogonal` of each: rows and columns of zeros behind them change nothing."""
+    sizes = [matrix.shape for matrix in matrices]
+    largest = [max(lengths) for lengths in zip(*sizes, strict=True)]
+    padded = matrices[0].new_zeros(len(matrices), *largest)
+    parts = [one[:m, :n] for one, (m, n) in zip(padded, sizes, strict=True)]
+    torch._foreach_copy_(parts, matrices)
+    turned = zip(orthogonal(padded), sizes, strict=True)
+    return [one[:m, :n] for one, (m, n) in turned]
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
