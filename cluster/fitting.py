@@ -36,19 +36,19 @@ class Work:
     """One attempt at a version; it writes only while no later attempt has taken over.
 
     Attributes:
-        ahead_s: spent on what comes before filling.
+        filling_s: spent on filling, and on what comes before it.
     """
 
     version: Version | MaskVersion
     attempt: int
-    ahead_s: float = 0.0
+    filling_s: float = 0.0
 
     @classmethod
     def claim(cls, version: Version | MaskVersion) -> Work:
         """Number this attempt."""
         attempt = int(version.attrs.get("attempt", 0)) + 1
         version.update(attempt=attempt, error=None)
-        return cls(version, attempt)
+        return cls(version, attempt, version.attrs.get("seconds", {}).get("fill", 0.0))
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -67,6 +67,10 @@ class Work:
             attributes["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         self.version.update(**attributes)
 
+    def seconds(self, **spent: float) -> dict[str, float]:
+        """Return how long each part of the work took, with what is newly known."""
+        return self.attrs.get("seconds", {}) | {name: round(s, 1) for name, s in spent.items()}
+
     def check(self) -> None:
         if self.version.attrs.get("attempt") != self.attempt:
             raise Superseded(f"{self.version.url}: a later attempt has taken over")
@@ -80,7 +84,7 @@ class Work:
             try:
                 done, total = next(work)
             except StopIteration as end:
-                self.ahead_s += time.monotonic() - began_at
+                self.filling_s += time.monotonic() - began_at
                 return end.value
             yield {"kind": "progress", "unit": unit, "done": done, "total": total}
             if stop():
@@ -91,17 +95,18 @@ class Work:
         self, frames: Iterator[tuple[int, np.ndarray]], stop: Stop
     ) -> Generator[Event, None, bool]:
         """Write frames, by their index; return False where it was asked to stop."""
-        began_at, count = time.monotonic(), len(self.version.done)
+        began_at, count, stopped = time.monotonic(), len(self.version.done), False
         for t, values in frames:
             self.check()
             self.version.write(t, values)
             yield {"kind": "progress", "unit": "frames", "done": t + 1, "total": count}
-            if stop():
-                yield {"kind": "stopped"}
-                return False
-        fill_s = self.ahead_s + time.monotonic() - began_at
-        self.update(seconds=self.attrs["seconds"] | {"fill": round(fill_s, 1)})
-        return True
+            if stopped := stop():
+                break
+        self.filling_s += time.monotonic() - began_at
+        self.update(seconds=self.seconds(fill=self.filling_s))
+        if stopped:
+            yield {"kind": "stopped"}
+        return not stopped
 
 
 @dataclass
@@ -220,8 +225,12 @@ class Fitting:
         for old in {*good[:-KEPT_CHECKPOINTS], *self.damaged} - {name}:
             files.remove(old)
         self.damaged.clear()
-        spent = {"seconds": {"fit": round(self.fitted_s(), 1)}, "steps_per_s": self.steps_per_s}
-        self.work.update(step=self.state.step, steps=self.state.end, **spent)
+        self.work.update(
+            step=self.state.step,
+            steps=self.state.end,
+            seconds=self.work.seconds(fit=self.fitted_s()),
+            steps_per_s=self.steps_per_s,
+        )
         self.saved_at = time.monotonic()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +20,10 @@ from inpaint.clip import Footage, Frames, Whole, load
 from inpaint.holes import validation_hole
 from inpaint.internal import Exam, examined
 from inpaint.network import Network
-from inpaint.prior import Blend, Carrying, along_flow
+from inpaint.prior import Blend, Part, parts
 from inpaint.tone import Tone, tone_of
 from inpaint.vinet.fill import carried_by
 from storage import InputError, Shot, Version
-
-CARRIED_PX = 1 << 26
-"""Missing pixels of all frames of a finer scale, the validation hole's among them, up to which what
-its flow shows is blended in: some 4 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +31,15 @@ class Material:
     """What a fit learns from, is run over and judged by.
 
     Attributes:
-        carry: carries the prior into the holes, once the fit is over; None where there is none, or
-            too much of it on a finer scale.
+        carry: gives the parts in which the prior is carried into the holes, once the fit is over;
+            none where there is none.
         judged: gives the validation hole as the finer scales need it, once the fit is over.
     """
 
     footage: Footage
     frames: Frames
     exam: Exam | None
-    carry: Callable[[Accelerator], Carrying | None]
+    carry: Callable[[Accelerator], Sequence[Part]]
     judged: Callable[[Network, Accelerator, Blend | None], Judged]
 
 
@@ -74,14 +71,15 @@ def whole(
             "to learn from"
         )
 
-    def carried(accelerator: Accelerator) -> Carrying | None:
+    def carried(accelerator: Accelerator) -> list[Part]:
         match fit_config(config).prior:
             case "propagated":
-                return along_flow(Whole(clip))
+                unknown_px = clip.unknown.sum(dim=(1, 2, 3)).tolist()
+                return parts(Whole(clip), unknown_px, math.prod(size))
             case "vinet":
                 vinet = trained_vinet(config, clip.frames.shape[1], shot.name).to(device)
-                return carried_by(vinet, clip, accelerator)
-        return None
+                return [lambda: carried_by(vinet, clip, accelerator)]
+        return []
 
     def judged(network: Network, accelerator: Accelerator, blend: Blend | None) -> Judged:
         return Judged.of(network, clip, judge, accelerator, blend)
@@ -103,9 +101,10 @@ def _windows(
     closing.callback(pool.close)
     exam = plates.exam(options.window_px, device)
 
-    def carried(_: Accelerator) -> Carrying | None:
-        few = fit_config(job.config).prior == "propagated" and plates.unknown_px() <= CARRIED_PX
-        return along_flow(Whole(plates)) if few else None
+    def carried(_: Accelerator) -> list[Part]:
+        if fit_config(job.config).prior != "propagated":
+            return []
+        return parts(Whole(plates), plates.unknown_px(), math.prod(plates.size))
 
     return Material(pool, plates, exam, carried, lambda *_: judged)
 

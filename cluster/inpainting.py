@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cluster import __version__
+from cluster.carrying import carry, clear
 from cluster.config import fit_config
 from cluster.feedforward import Trained
 from cluster.fitting import Event, Fitting, Stop, Work
@@ -26,22 +28,17 @@ from cluster.plan import Job
 from cluster.plates import VALIDATION
 from cluster.quality import against_truth, telea_at
 from cluster.shot_frames import ShotFrames
-from inpaint import prior
-from inpaint.checkpoint import DamagedCheckpoint
 from inpaint.classical import telea
 from inpaint.clip import Whole, enlarge
 from inpaint.fill import fill
-from inpaint.flow_propagation import fill_with, follow
+from inpaint.flow_propagation import fill_with, follow, stretches
 from inpaint.internal import fit
 from inpaint.learning import begin
 from inpaint.network import CAPACITIES, Network, build
-from inpaint.prior import Carried, Carrying, blended, weigh
+from inpaint.prior import blended, weigh
 from inpaint.recipes import FitConfig
 from inpaint.tone import Tone
 from storage import Archive, Shot, Version
-
-PRIOR = "prior.pt"
-"""Beside the version while it is being filled: what was carried into its holes."""
 
 
 def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
@@ -104,10 +101,10 @@ def _learn(
         reports = fit(network, given.footage, config, state, given.exam)
         if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
             return
-        work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
+        work.update(status="filling", seconds=work.seconds(fit=fitting.fitted_s()))
         accelerator, blend = state.accelerator, None
-        if given.exam is not None and (carrying := given.carry(accelerator)) is not None:
-            if (carried := (yield from _carried(work, carrying, stop))) is None:
+        if given.exam is not None and (parts := given.carry(accelerator)):
+            if (carried := (yield from carry(work, parts, stop))) is None:
                 return
             blend = weigh(network, given.exam, carried, accelerator)
         if job.part_of is not None:
@@ -120,24 +117,6 @@ def _learn(
                 "validation_peer_psnr": telea_at(given.exam),
             }
             yield _finish(work, estimate | against_truth(version, tone), state.step)
-
-
-def _carried(
-    work: Work, carrying: Carrying, stop: Stop
-) -> Generator[Event, None, list[Carried] | None]:
-    """Carry the prior into the holes once, and keep it until the result is done."""
-    files = work.version.files
-    if (kept := files.read(PRIOR)) is not None:
-        try:
-            return prior.restore(kept)
-        except DamagedCheckpoint as error:
-            yield {"kind": "log", "text": f"{PRIOR} is damaged, it is made anew ({error})"}
-    carried = yield from work.watch(carrying, "flows", stop)
-    if carried is not None:
-        content = prior.dump(carried)
-        work.check()
-        files.write(PRIOR, content)
-    return carried
 
 
 def _config(job: Job, version: Version) -> FitConfig:
@@ -168,22 +147,19 @@ def _without_learning(
     """Fill with a method that learns nothing of the shot, and measure the result."""
     assert job.scale is not None
     tone, trained = tone_for(version), None
-    work.update(status="filling", step=0, steps=0, seconds={"fit": 0.0})
+    work.update(status="filling", step=0, steps=0, seconds=work.seconds(fit=0))
     match job.config.method:
         case "telea":
-            filled = _telea(version, work.start)
+            written = yield from work.write(_telea(version, work.start), stop)
         case "flow":
-            pictures = Whole(ShotFrames(version, tone, job.scale.size))
-            if (found := (yield from work.watch(follow(pictures), "flows", stop))) is None:
-                return
-            made = enumerate(fill_with(pictures, found, work.start), work.start)
-            filled = _pictures(job, ((t, _in_unit(one.pixels)) for t, one in made), version, tone)
+            written = yield from _along_flow(job, work, version, tone, stop)
         case _:
             trained = Trained(job, version, tone, device)
             if trained.doubt:
                 yield {"kind": "log", "text": trained.doubt}
             filled = _pictures(job, trained.fill(work.start), version, tone)
-    if (yield from work.write(filled, stop)):
+            written = yield from work.write(filled, stop)
+    if written:
         estimate = trained.estimate() if trained else {}
         yield _finish(work, estimate | against_truth(version, tone), 0)
 
@@ -192,6 +168,25 @@ def _telea(version: Version, start: int) -> Iterator[tuple[int, np.ndarray]]:
     for t in range(start, len(version.shot)):
         pixels, hole = np.asarray(version.shot.frames[t]), np.asarray(version.hole[t])
         yield t, telea(pixels, hole)
+
+
+def _along_flow(
+    job: Job, work: Work, version: Version, tone: Tone, stop: Stop
+) -> Generator[Event, None, bool]:
+    """Fill stretch by stretch; return False where it was asked to stop."""
+    assert job.scale is not None
+    frames = ShotFrames(version, tone, job.scale.size)
+    pictures, start = Whole(frames), work.start
+    for stretch in stretches(frames.missing_px(), math.prod(frames.size)):
+        if stretch.core.stop <= start:
+            continue
+        if (found := (yield from work.watch(follow(pictures, stretch), "flows", stop))) is None:
+            return False
+        made = enumerate(fill_with(pictures, stretch, found, start), max(start, stretch.core.start))
+        filled = _pictures(job, ((t, _in_unit(one.pixels)) for t, one in made), version, tone)
+        if not (yield from work.write(filled, stop)):
+            return False
+    return True
 
 
 def _in_unit(pixels: np.ndarray) -> Tensor:
@@ -216,6 +211,6 @@ def _pictures(
 def _finish(work: Work, quality: dict[str, float | None], step: int) -> Event:
     """Declare the result done."""
     work.check()
-    work.version.files.remove(PRIOR)
+    clear(work.version.files)
     work.update(status="done", step=step, quality=quality, error=None)
     return {"kind": "done", "quality": quality}

@@ -157,11 +157,11 @@ class Plates:
         columns = (np.arange(window.width) + window.left) * width // self.size[1]
         return self._judged.hole[t][rows[:, None], columns]
 
-    def unknown_px(self) -> int:
-        """Count the unknown pixels of all frames."""
+    def unknown_px(self) -> list[int]:
+        """Count the unknown pixels of each frame."""
         full = Window(0, 0, *self.size)
         unknown = (self.missing(t) | self.judged(t, full) for t in range(len(self)))
-        return sum(int(np.count_nonzero(each)) for each in unknown)
+        return [int(np.count_nonzero(each)) for each in unknown]
 
     def exam(self, window_px: int, device: torch.device) -> Exam | None:
         """Return windows around places of the validation hole, one a judged frame."""

@@ -45,7 +45,7 @@ def propagate(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     reports = fit(network, clip, given, config, state)
     if not (yield from fitting.run(reports, job.config.checkpoint_every_s, stop)):
         return
-    work.update(status="filling", seconds={"fit": round(fitting.fitted_s(), 1)})
+    work.update(status="filling", seconds=work.seconds(fit=fitting.fitted_s()))
     found = predict(network, clip, given, config, state.accelerator, work.start)
     holes = (
         (t, _at_source(shot, t, mask[0].cpu().numpy(), given, options.grow_px)) for t, mask in found

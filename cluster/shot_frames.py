@@ -36,5 +36,9 @@ class ShotFrames:
     def missing(self, t: int) -> np.ndarray:
         return touched(np.asarray(self.version.hole[t]), self.size)
 
+    def missing_px(self) -> list[int]:
+        """Count the missing pixels of each frame."""
+        return [int(np.count_nonzero(self.missing(t))) for t in range(len(self))]
+
     def window(self, t: int, window: Window) -> Clip:
         return self[t].window(0, window)

@@ -132,11 +132,12 @@ def _fitted(
         one = replace(one, curve=(*one.curve, (report.step, round(report.validation_psnr, 4))))
         if report.step < schedule.steps:
             yield one, checkpoint.dump(network, state)
-    carrying = given.carry(state.accelerator)
-    if carrying is None:
+    parts = given.carry(state.accelerator)
+    if not parts:
         yield replace(one, psnr=one.latest), b""
         return
-    blend = weigh(network, given.exam, finished(carrying), state.accelerator)
+    carried = [each for part in parts for each in finished(part())]
+    blend = weigh(network, given.exam, carried, state.accelerator)
     yield replace(one, psnr=blend.validation_psnr), b""
 
 

@@ -9,6 +9,8 @@ This is what a learnt result has to beat wherever the camera moves.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import defaultdict
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from inpaint.tracks import STEP_ERROR, Pictures, Tracks, grey_of, tracks
 GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike,
 # more if most of them is noise, of which a colour that is read once has no more
 SHARPENING = 2  # the better of two candidates counts more than their errors ask for
+MISSING_BYTES = 60  # held for a missing pixel of three channels while it is followed
+HELD_BYTES = 1 << 32  # while a stretch is followed, about
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,53 @@ class Candidate:
     error: np.ndarray
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a clip that is followed at once.
+
+    Attributes:
+        core: the frames whose holes are filled.
+        frames: those that may show them, the core among them.
+    """
+
+    core: range
+    frames: range
+
+    @classmethod
+    def whole(cls, count: int) -> Stretch:
+        return cls(range(count), range(count))
+
+    @property
+    def flows(self) -> int:
+        """How many frames are gone through, forth and back."""
+        return self.frames.stop - self.core.start + self.core.stop - self.frames.start
+
+
+def stretches(missing_px: Sequence[int], frame_px: int) -> list[Stretch]:
+    """Cut a clip so that about `HELD_BYTES` are held, however long it is.
+
+    As many frames as a stretch fills may show them from before, and as many from after; so a clip
+    that is cut takes twice as long at most.
+
+    Args:
+        missing_px: of each frame.
+        frame_px: pixels of a frame, of whose holes a bit each is held.
+    """
+    count = len(missing_px)
+    if count == 0:
+        return []
+    held = np.cumsum([MISSING_BYTES * each + 3 * frame_px / 8 for each in missing_px])
+    parts = min(count, math.ceil(held[-1] / HELD_BYTES))
+    ends = np.searchsorted(held, held[-1] * np.arange(1, parts) / parts).tolist()
+    bounds = sorted({0, count, *(end + 1 for end in ends)})
+    return [
+        Stretch(range(start, end), range(max(0, 2 * start - end), min(2 * end - start, count)))
+        for start, end in itertools.pairwise(bounds)
+    ]
+
+
 Found = Sequence[tuple[Candidate, Candidate]]
-"""What the past and the future show of each frame's hole."""
+"""What the past and the future show of the holes of a stretch's core, frame by frame."""
 
 Followed = Generator[tuple[int, int], None, Found]
 
@@ -79,31 +128,37 @@ def propagate(pictures: Pictures) -> Iterator[Filled]:
     Source: the propagation of Xu et al., Deep Flow-Guided Video Inpainting, 2019, section 3.3,
     with a classical flow, one reading of the colour, and blending by expected error.
     """
-    yield from fill_with(pictures, finished(follow(pictures)))
+    whole = Stretch.whole(len(pictures))
+    yield from fill_with(pictures, whole, finished(follow(pictures, whole)))
 
 
-def follow(pictures: Pictures, growth: float = GROWTH) -> Followed:
+def follow(pictures: Pictures, stretch: Stretch, growth: float = GROWTH) -> Followed:
     """Find what other frames show of each hole; yields the flows done and how many there are.
 
-    Frames are read three times each (see `inpaint.tracks`); some 60 bytes are held for every
-    missing pixel.
+    The stretch's frames are read three times each (see `inpaint.tracks`); some 60 bytes are held
+    for every missing pixel of its core.
 
     Args:
         growth: power in which the errors of steps add up.
     """
-    count, tracked = len(pictures), list[Tracks]()
-    for each in tracks(pictures, growth):
-        tracked.append(each)
-        yield len(tracked), 2 * count
+    shown, first = _Cut(pictures, stretch.frames), stretch.frames.start
+    core, tracked = range(stretch.core.start - first, stretch.core.stop - first), list[Tracks]()
+    for done, (t, each) in enumerate(tracks(shown, growth, core), 1):
+        if t in core:
+            tracked.append(each)
+        yield done, stretch.flows
     colours = [np.zeros((len(each.frame), 1), np.float32) for each in tracked]
-    for _ in _read(pictures, tracked, colours):
-        yield len(tracked), 2 * count
+    for _ in _read(shown, tracked, colours):
+        yield stretch.flows, stretch.flows
     found = [Candidate(c, each.error) for c, each in zip(colours, tracked, strict=True)]
-    return list(zip(found[count:], found[:count][::-1], strict=True))
+    after, before = found[: len(core)], found[len(core) :]
+    return list(zip(before, after[::-1], strict=True))
 
 
-def fill_with(pictures: Pictures, found: Found, start: int = 0) -> Iterator[Filled]:
-    """Fill frames with what was found of them and with Telea, each by its expected error.
+def fill_with(
+    pictures: Pictures, stretch: Stretch, found: Found, start: int = 0
+) -> Iterator[Filled]:
+    """Fill a stretch's core with what was found and with Telea, each by its expected error.
 
     Telea's is the mean squared difference of known pixels as far apart as the pixel is from the
     rim. What no frame shows is Telea's alone.
@@ -111,8 +166,23 @@ def fill_with(pictures: Pictures, found: Found, start: int = 0) -> Iterator[Fill
     Args:
         start: the first frame wanted.
     """
-    for t in range(start, len(pictures)):
-        yield _blended(*pictures[t], *found[t])
+    for t, candidates in zip(stretch.core, found, strict=True):
+        if t >= start:
+            yield _blended(*pictures[t], *candidates)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Some of the pictures."""
+
+    pictures: Pictures
+    frames: range
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.pictures[self.frames[t]]
 
 
 def _read(

@@ -8,8 +8,10 @@ two differ by. Only missing pixels are held. Shapes: `C H W`.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -20,7 +22,7 @@ from torch import Tensor
 from inpaint import checkpoint
 from inpaint.clip import Frames
 from inpaint.fill import fill
-from inpaint.flow_propagation import Filled, fill_with, follow
+from inpaint.flow_propagation import Filled, Stretch, fill_with, follow, stretches
 from inpaint.internal import Exam
 from inpaint.metrics import average, psnr
 from inpaint.network import Network
@@ -104,16 +106,31 @@ def restore(content: bytes) -> list[Carried]:
 
 
 Carrying = Generator[tuple[int, int], None, list[Carried]]
-"""Yields how far it is, and of how much; returns what takes the place of every frame's hole."""
+"""Yields how far it is, and of how much; returns what takes the place of some frames' holes."""
 
 
-def along_flow(pictures: Pictures) -> Carrying:
-    """Carry what other frames show into every frame's hole."""
-    found, flows = (yield from follow(pictures, GROWTH)), 2 * len(pictures)
-    carried = []
-    for frame in fill_with(pictures, found):
+Part = Callable[[], Carrying]
+"""Carries into the holes of some frames, those after the part's before."""
+
+
+class ByFrame(Protocol):
+    """What was carried into each frame."""
+
+    def __getitem__(self, t: int, /) -> Carried: ...
+
+
+def parts(pictures: Pictures, missing_px: Sequence[int], frame_px: int) -> list[Part]:
+    """Cut what `along_flow` does into parts that memory holds (see `stretches`)."""
+    return [partial(along_flow, pictures, each) for each in stretches(missing_px, frame_px)]
+
+
+def along_flow(pictures: Pictures, stretch: Stretch | None = None) -> Carrying:
+    """Carry what other frames show into the holes of a stretch's core, of all frames without."""
+    stretch = stretch or Stretch.whole(len(pictures))
+    found, carried = (yield from follow(pictures, stretch, GROWTH)), []
+    for frame in fill_with(pictures, stretch, found):
         carried.append(Carried.of(frame))
-        yield flows, flows
+        yield stretch.flows, stretch.flows
     return carried
 
 
@@ -165,7 +182,7 @@ class Blend:
         validation_psnr: mean PSNR (dB) of the blended pictures at the validation hole.
     """
 
-    carried: Sequence[Carried]
+    carried: ByFrame
     shares: Shares
     validation_psnr: float | None
 
@@ -183,9 +200,7 @@ class Blend:
         return made.lerp(prior.to(made), share.to(made))
 
 
-def weigh(
-    network: Network, exam: Exam, carried: Sequence[Carried], accelerator: Accelerator
-) -> Blend:
+def weigh(network: Network, exam: Exam, carried: ByFrame, accelerator: Accelerator) -> Blend:
     """Weigh what was carried into the holes against what a network makes of them.
 
     The shares, one for each range of doubt, have the least squared error at the validation hole,
@@ -219,7 +234,7 @@ def blended(
         yield t, picture if blend is None else blend(t, picture, frames.missing(t))
 
 
-def _cut(carried: Sequence[Carried], exam: Exam) -> list[Tensor]:
+def _cut(carried: ByFrame, exam: Exam) -> list[Tensor]:
     """What was carried to the exam's places: pixels, their error and the hole, each together."""
     parts = [
         [whole[..., *window.slices].clone() for whole in carried[t].unpacked()]

@@ -52,8 +52,8 @@ class Tracks:
         return Tracks(self.frame[where], self.place[where], self.error[where])
 
 
-def tracks(pictures: Pictures, growth: float) -> Iterator[Tracks]:
-    """Yield where the frames after show each hole, last frame first, then where those before do.
+def tracks(pictures: Pictures, growth: float, core: range) -> Iterator[tuple[int, Tracks]]:
+    """Yield frames and where those after show their holes, last frame first, then those before.
 
     Flow runs between neighbouring frames, brought to a size that suits it, on pictures whose holes
     Telea has filled; into a hole it is continued from around (see `inpaint.hidden_motion`). Each
@@ -64,10 +64,11 @@ def tracks(pictures: Pictures, growth: float) -> Iterator[Tracks]:
 
     Args:
         growth: power in which the errors of steps add up.
+        core: the frames wanted; those gone through on the way to them are yielded, too.
     """
     count = len(pictures)
     holes = _Holes(count)
-    for order in (range(count)[::-1], range(count)):
+    for order in (range(core.start, count)[::-1], range(core.stop)):
         yield from _walk(pictures, holes, order, growth)
 
 
@@ -108,7 +109,9 @@ class _Holes:
         return (self._bits[frame, y, x >> 3] >> (7 - (x & 7))) & 1 == 0
 
 
-def _walk(pictures: Pictures, holes: _Holes, order: range, growth: float) -> Iterator[Tracks]:
+def _walk(
+    pictures: Pictures, holes: _Holes, order: range, growth: float
+) -> Iterator[tuple[int, Tracks]]:
     """Go through the frames in an order and yield where those gone through show what is missing."""
     behind = deque[_Passed](maxlen=REACH)
     last: tuple[np.ndarray, np.ndarray] | None = None
@@ -121,7 +124,7 @@ def _walk(pictures: Pictures, holes: _Holes, order: range, growth: float) -> Ite
         found = _tracked(_places(missing, hole.shape), step, behind, holes, growth)
         behind.appendleft(_Passed(t, missing, found, step))
         last = now
-        yield found
+        yield t, found
 
 
 def _resized(frame: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from job_fakes import failures, pan, quick, result, run, write_shot
 from cluster.backlog import ShotSpec
 from cluster.config import Config
 from cluster.prepare import planned_scales
+from inpaint.flow_propagation import MISSING_BYTES
 from storage import Version
 
 COUNT = 6
@@ -55,9 +56,20 @@ def test_it_tells_of_its_flows_and_then_of_its_frames(shot: ShotSpec, tmp_path: 
     ]
 
 
-def test_stopped_anywhere_it_goes_on_to_the_same_result(shot: ShotSpec, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stretches", [1, 3])
+def test_stopped_anywhere_it_goes_on_to_the_same_result(
+    stretches: int, shot: ShotSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if stretches > 1:
+        missing_px = int(pan(COUNT, 40, 72)[1].sum())
+        monkeypatch.setattr(
+            "inpaint.flow_propagation.HELD_BYTES",
+            (MISSING_BYTES * missing_px + COUNT * 3 * 40 * 72 / 8) / stretches,
+        )
     events = run(tmp_path / "whole", by("flow"), shot)
     whole = result(tmp_path / "whole", "one")
+    flows = [note.event["done"] for note in events if note.event.get("unit") == "flows"]
+    assert flows.count(1) == stretches
     for stop_at in range(2, len(events) - 3, 4):
         archive = tmp_path / f"at{stop_at}"
         assert len(run(archive, by("flow"), shot, until_note=stop_at)) < len(events)

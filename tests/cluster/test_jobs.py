@@ -24,7 +24,7 @@ from job_fakes import (
 from cluster import jobs
 from cluster.agenda import Agenda
 from cluster.backlog import ShotSpec
-from cluster.inpainting import PRIOR
+from cluster.carrying import name as part_name
 from cluster.serial import run_serial
 from storage import Version
 from storage.media import open_source
@@ -44,6 +44,14 @@ KINDS = [
 def shot(tmp_path) -> ShotSpec:
     """Three frames with a hole that moves."""
     return write_shot(tmp_path / "one", pixels(3, *SIZE, 3), moving_hole(3, *SIZE))
+
+
+@pytest.fixture(params=[1, 3])
+def in_parts(request, monkeypatch) -> int:
+    """The prior is carried in so many parts."""
+    if request.param > 1:
+        monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", 1)
+    return request.param
 
 
 def delivered(folder: str | None) -> np.ndarray:
@@ -229,20 +237,31 @@ def test_a_run_killed_while_filling_does_only_the_frames_that_are_left(shot, tmp
     assert same_frames(broken, unbroken)
 
 
+@pytest.mark.parametrize("method", ["internal", "flow"])
+def test_the_time_that_an_attempt_took_counts_though_another_ends_it(method, shot, tmp_path):
+    config, shot = quick(f"method={method}"), replace(shot, export=None)
+    kill_at(agenda_of(tmp_path / "a", config, shot), "frames", 1)
+    result(tmp_path / "a", "one").update(seconds={"fit": 60.0, "fill": 1000.0})
+    run(tmp_path / "a", config, shot)
+    assert result(tmp_path / "a", "one").attrs["seconds"]["fill"] >= 1000
+
+
 @pytest.mark.parametrize("damaged", [False, True])
-def test_a_run_killed_while_filling_follows_no_flow_again(damaged, shot, tmp_path):
+def test_a_run_killed_while_filling_follows_no_flow_again(damaged, shot, tmp_path, in_parts):
     run(tmp_path / "unbroken", quick(), replace(shot, export=None))
     kill_at(agenda_of(tmp_path / "broken", quick(), shot), "frames", 1)
     files = result(tmp_path / "broken", "one").files
-    kept = files.read(PRIOR)
+    kept = [name for name in files.names() if name.startswith("prior-")]
+    assert kept == [part_name(n) for n in range(in_parts)]
     if damaged:
-        files.write(PRIOR, kept[:-1])
+        files.write(kept[-1], files.read(kept[-1])[:-1])
     again = run(tmp_path / "broken", quick(), shot)
-    assert any("prior.pt is damaged" in text for text in logs(again)) == damaged
-    assert any(note.event.get("unit") == "flows" for note in again) == damaged
+    assert [f"{kept[-1]} is damaged" in text for text in logs(again)].count(True) == damaged
+    followed = [note.event["total"] for note in again if note.event.get("unit") == "flows"]
+    assert len(set(followed)) == damaged  # that part alone
     unbroken, broken = (result(tmp_path / name, "one") for name in ("unbroken", "broken"))
     assert same_frames(broken, unbroken)
-    assert [version.files.read(PRIOR) for version in (unbroken, broken)] == [None, None]
+    assert not [name for name in broken.files.names() if name.startswith("prior-")]
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit", "empty"])

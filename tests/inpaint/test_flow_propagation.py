@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 
 from inpaint.classical import telea
-from inpaint.flow_propagation import Filled, fill_with, finished, follow, propagate
+from inpaint.flow_propagation import (
+    HELD_BYTES,
+    MISSING_BYTES,
+    Filled,
+    Stretch,
+    fill_with,
+    finished,
+    follow,
+    propagate,
+    stretches,
+)
 
 COUNT, HEIGHT, WIDTH = 8, 48, 64
 
@@ -122,9 +134,65 @@ def test_a_frame_without_known_pixels_shows_its_neighbours() -> None:
 
 def test_a_later_start_gives_the_same_frames() -> None:
     frames, holes = pan(), square()
-    pictures = list(zip(frames, holes, strict=True))
-    later = [frame.pixels for frame in fill_with(pictures, finished(follow(pictures)), start=5)]
+    pictures, whole = list(zip(frames, holes, strict=True)), Stretch.whole(COUNT)
+    found = finished(follow(pictures, whole))
+    later = [frame.pixels for frame in fill_with(pictures, whole, found, start=5)]
     assert np.array_equal(np.stack(later), filled(frames, holes)[5:])
+
+
+def held(monkeypatch: pytest.MonkeyPatch, missing_px: float) -> None:
+    """Let a stretch hold so many missing pixels."""
+    monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", missing_px * MISSING_BYTES)
+
+
+def test_a_long_clip_is_cut_so_that_each_stretch_holds_as_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert stretches([], 100) == []
+    assert stretches([9] * 5, 100) == [Stretch.whole(5)]
+    held(monkeypatch, 100)
+    found = stretches([10] * 8 + [0] * 8 + [40] * 4, 0)
+    assert [each.core for each in found] == [range(8), range(8, 18), range(18, 20)]
+    assert [each.frames for each in found] == [range(16), range(20), range(16, 20)]
+    assert sum(each.flows for each in found) <= 2 * 2 * 20
+    held(monkeypatch, 0.5)
+    assert [each.core for each in stretches([1, 1, 1], 0)] == [range(t, t + 1) for t in range(3)]
+
+
+def test_holes_are_held_even_where_little_is_missing() -> None:
+    frame_px = 3840 * 2160
+    assert len(stretches([1] * 1_000, frame_px)) == 1
+    assert len(stretches([1] * 3_000, frame_px)) == 3
+    assert 3_000 * frame_px / 8 < HELD_BYTES
+
+
+def in_stretches(frames: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    pictures = list(zip(frames, holes, strict=True))
+    parts = stretches(holes.sum(axis=(1, 2)).tolist(), 0)
+    found = [fill_with(pictures, part, finished(follow(pictures, part))) for part in parts]
+    return np.stack([frame.pixels for frame in itertools.chain.from_iterable(found)])
+
+
+def test_in_stretches_a_clip_is_filled_from_what_lies_as_near(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    truth, holes = pan(), square()
+    errors = []
+    for most_px in (holes.sum(), holes.sum() // 2, holes[0].sum()):
+        held(monkeypatch, most_px)
+        errors.append(decibels(in_stretches(truth, holes), truth, holes))
+    assert errors[0] == decibels(filled(truth, holes), truth, holes)
+    assert abs(errors[1] - errors[0]) < 0.5
+    assert errors[2] < errors[0] - 1  # a frame's two neighbours do not show it all
+
+
+def test_of_a_stretch_only_what_is_wanted_is_read() -> None:
+    reels = Reels()
+    part = Stretch(range(2, 4), range(6))
+    made = list(fill_with(reels, part, finished(follow(reels, part))))
+    assert len(made) == 2
+    assert reels.read[6:] == [0, 0]
+    assert max(reels.read) == 4
 
 
 class Reels:
@@ -149,7 +217,7 @@ def test_frames_are_read_four_times_however_far_their_colours_are_carried() -> N
 
 
 def test_it_tells_how_far_it_is() -> None:
-    told = list(follow(list(zip(pan(), square(), strict=True))))
+    told = list(follow(list(zip(pan(), square(), strict=True)), Stretch.whole(COUNT)))
     flows = [(n + 1, 2 * COUNT) for n in range(2 * COUNT)]
     assert told == flows + flows[-1:] * (len(told) - 2 * COUNT)  # then the colours are read
 

@@ -29,7 +29,8 @@ def behind(columns: slice, count: int) -> np.ndarray:
 
 def found(frames: np.ndarray, holes: np.ndarray) -> tuple[list[Tracks], list[Tracks]]:
     """What the frames before and after show of each."""
-    ways = list(tracks.tracks(list(zip(frames, holes, strict=True)), 1))
+    pictures = list(zip(frames, holes, strict=True))
+    ways = [way for _, way in tracks.tracks(pictures, 1, range(len(frames)))]
     return ways[len(frames) :], ways[: len(frames)][::-1]
 
 
