@@ -104,7 +104,7 @@ def _windows(
     def carried(_: Accelerator) -> list[Part]:
         if fit_config(job.config).prior != "propagated":
             return []
-        return parts(Whole(plates), plates.unknown_px(), math.prod(plates.size))
+        return parts(plates, plates.unknown_px(), math.prod(plates.size))
 
     return Material(pool, plates, exam, carried, lambda *_: judged)
 

@@ -125,6 +125,13 @@ class Plates:
         full = Window(0, 0, *self.size)
         return touched(self._padded(np.asarray(self._hole[t]), full), self.size)
 
+    def __getitem__(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return a frame `(H, W, C)`, as a clip keeps it, and what is unknown, `(H, W)` bool."""
+        full = Window(0, 0, *self.size)
+        one = self._read(t, full)[0]
+        unknown = one.unknown[0, 0].numpy() | self.judged(t, full)
+        return one.frames[0].permute(1, 2, 0).contiguous().numpy(), unknown
+
     def window(self, t: int, window: Window, answer: np.ndarray | None = None) -> Clip:
         """Return a rectangle of a frame.
 
@@ -132,11 +139,8 @@ class Plates:
             answer: `(h, w, C)`: what the coarsest scale made of the validation hole there; it
                 takes the truth's place in the prior.
         """
-        region = self._region(window)
-        pixels = self._padded(np.asarray(self._shot.frames[(t, *region)]), window)
-        hole = self._padded(np.asarray(self._hole[(t, *region)]), window)
-        size = window.height, window.width
-        one = picture(pixels, hole, size, self._tone)
+        region, size = self._region(window), (window.height, window.width)
+        one, pixels, hole = self._read(t, window)
         missing, unknown = one.hole[0, 0].numpy(), one.unknown[0, 0].numpy()
         judged = self.judged(t, window) & ~unknown
         prior = self._held(_values(one.frames), ~unknown if answer is None else ~(unknown | judged))
@@ -198,6 +202,14 @@ class Plates:
             )
 
         return Pool(draw, self.window, groups=POOL_GROUPS, device=device)
+
+    def _read(self, t: int, window: Window) -> tuple[Clip, np.ndarray, np.ndarray]:
+        """A rectangle as a clip without a prior, and the source's pixels and hole there."""
+        region = self._region(window)
+        pixels = self._padded(np.asarray(self._shot.frames[(t, *region)]), window)
+        hole = self._padded(np.asarray(self._hole[(t, *region)]), window)
+        size = window.height, window.width
+        return picture(pixels, hole, size, self._tone), pixels, hole
 
     def _held(self, pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Blur to what the scale before can hold; what is not known has no part in it."""

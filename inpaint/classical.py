@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
+from inpaint.clip import around
+
 LEVELS = 255.0  # OpenCV's formula counts in these: it adds a gradient of unit length to the colour
+MARGIN_PX = 5  # beyond the radius: gradients, and the march's own rim
 
 
 def telea(picture: np.ndarray, hole: np.ndarray, radius_px: float = 3) -> np.ndarray:
@@ -27,14 +32,24 @@ def telea(picture: np.ndarray, hole: np.ndarray, radius_px: float = 3) -> np.nda
     white = float(np.iinfo(picture.dtype).max) if picture.dtype.kind == "u" else 1.0
     filled = picture.copy()
     if hole.any():
-        height, width = hole.shape
-        missing = _thick(hole.astype(np.uint8))
+        region = around(hole, math.ceil(radius_px) + MARGIN_PX)
+        part, near = filled[region], hole[region]
+        height, width = near.shape
+        missing = _thick(near.astype(np.uint8))
         for channel in range(picture.shape[2]):
-            known = picture[..., channel][~hole]
-            levels = _thick(_levels(picture[..., channel], known, hole, white))
+            blank = _mean(picture[..., channel], ~hole, white)
+            levels = _thick(_levels(part[..., channel], blank, near, white))
             fresh = cv2.inpaint(levels, missing, radius_px, cv2.INPAINT_TELEA)[:height, :width]
-            filled[hole, channel] = _restored(fresh[hole], picture.dtype, white)
+            part[near, channel] = _restored(fresh[near], picture.dtype, white)
     return filled
+
+
+def _mean(plane: np.ndarray, known: np.ndarray, white: float) -> float:
+    """The mean of what is known of a channel, mid-grey where nothing is."""
+    if plane.dtype == np.float16:
+        plane = plane.astype(np.float32)
+    mean = cv2.mean(np.ascontiguousarray(plane), known.astype(np.uint8))[0]
+    return mean if known.any() else white / 2
 
 
 def _thick(plane: np.ndarray) -> np.ndarray:
@@ -42,10 +57,9 @@ def _thick(plane: np.ndarray) -> np.ndarray:
     return np.pad(plane, [(0, int(side == 1)) for side in plane.shape], mode="edge")
 
 
-def _levels(plane: np.ndarray, known: np.ndarray, hole: np.ndarray, white: float) -> np.ndarray:
+def _levels(plane: np.ndarray, blank: float, hole: np.ndarray, white: float) -> np.ndarray:
     """One channel `(H, W)` in OpenCV's levels, its hole blanked: OpenCV reads it at borders."""
-    blank = known.mean(dtype=np.float64) if known.size else white / 2
-    plane = np.where(hole, blank, plane)
+    plane = np.where(hole, np.float64(blank), plane)  # in halves, levels would be too coarse
     if white == LEVELS:
         return plane.round().astype(np.uint8)
     return (plane * (LEVELS / white)).astype(np.float32)

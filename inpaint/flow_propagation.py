@@ -25,6 +25,7 @@ from inpaint.tracks import STEP_ERROR, Pictures, Tracks, grey_of, tracks
 GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike,
 # more if most of them is noise, of which a colour that is read once has no more
 SHARPENING = 2  # the better of two candidates counts more than their errors ask for
+ENOUGH_PX = 540  # of a shorter side: more rows and columns tell no more of how much they differ
 MISSING_BYTES = 60  # held for a missing pixel of three channels while it is followed
 HELD_BYTES = 1 << 32  # while a stretch is followed, about
 
@@ -270,10 +271,14 @@ def _telea_error(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _difference(grey: np.ndarray, hole: np.ndarray, lag: int) -> float | None:
-    """Mean squared difference of known pixels `lag` apart; None where there are no two."""
+    """Mean squared difference of known pixels `lag` apart; None where there are no two.
+
+    In rows and columns `ENOUGH_PX` apart on large frames.
+    """
+    every = (slice(None), slice(None, None, max(1, min(hole.shape) // ENOUGH_PX)))
     squares = [
         np.square(a[lag:] - a[:-lag])[~(h[lag:] | h[:-lag])]
-        for a, h in ((grey, hole), (grey.T, hole.T))
+        for a, h in ((grey[every], hole[every]), (grey.T[every], hole.T[every]))
         if lag < len(a)
     ]
     values = np.concatenate(squares)

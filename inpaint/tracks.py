@@ -145,8 +145,10 @@ def _resized(frame: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def grey_of(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """The mean over channels as `(H, W, 1)` float32 in [0, 1], 0 in the hole."""
     white = 255 if frame.dtype == np.uint8 else 1
-    mean = frame.mean(axis=2, keepdims=True, dtype=np.float32) / white
-    return np.where(hole[..., None], 0, mean)
+    total = frame[..., 0].astype(np.float32)
+    for channel in range(1, frame.shape[2]):  # several times quicker than a mean of so few
+        total += frame[..., channel]
+    return np.where(hole, 0, total / frame.shape[2] / white)[..., None]
 
 
 def _packed(step: Step, size: tuple[int, ...]) -> np.ndarray:

@@ -13,6 +13,7 @@ from job_fakes import failures, moving_hole, pan, pixels, quick, result, run, wr
 from cluster.backlog import ShotSpec
 from cluster.footage import tone_for, where_to_look
 from cluster.plates import VALIDATION, Judged, Plates
+from inpaint.clip import Whole
 from inpaint.progressive import Scale
 from inpaint.windows import Window
 from storage import Archive, Version
@@ -131,6 +132,17 @@ def test_unknown_pixels_are_counted(done: Version) -> None:
     found = plates(done)
     unknown = [found.window(t, WHOLE).unknown for t in range(3)]
     assert found.unknown_px() == [int(each.sum()) for each in unknown]
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+def test_its_frames_are_those_of_its_windows_without_what_is_only_learnt_from(
+    factor: int, done: Version
+) -> None:
+    found = plates(done, factor)
+    for t in range(len(found)):
+        for one, other in zip(found[t], Whole(found)[t], strict=True):
+            assert np.array_equal(one, other)
+        assert found.judged(t, Window(0, 0, *found.size)).any()
 
 
 def test_a_finer_scale_shows_what_its_own_flow_finds(tmp_path: Path) -> None:

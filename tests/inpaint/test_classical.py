@@ -55,6 +55,13 @@ def test_what_lies_in_the_hole_has_no_influence(dtype: str) -> None:
     assert np.array_equal(telea(picture, hole), telea(other, hole))
 
 
+def test_a_small_hole_is_filled_as_in_a_part_of_the_picture() -> None:
+    picture, hole = scene(), np.zeros((HEIGHT, WIDTH), bool)
+    hole[14:22, 20:30] = hole[18, 33] = True
+    part = (slice(5, 31), slice(11, 43))
+    assert np.array_equal(telea(picture, hole)[part], telea(picture[part], hole[part]))
+
+
 def test_a_picture_without_a_hole_is_copied() -> None:
     picture = quantised(scene(), "uint8")
     filled = telea(picture, np.zeros((HEIGHT, WIDTH), bool))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from inpaint_fakes import clip
 
-from inpaint.clip import Clip, depth, enlarge, load, working_size
+from inpaint.clip import Clip, depth, enlarge, load, picture, working_size
 from inpaint.tone import Tone
 
 BYTES = Tone("uint8", 255.0)
@@ -161,8 +161,27 @@ def test_enlarging_to_the_same_size_changes_nothing() -> None:
     assert torch.equal(enlarge(picture, (6, 7)), picture)
 
 
-def test_depth_is_the_distance_to_the_nearest_pixel_that_is_not_set() -> None:
-    mask = ~spots(9, 13)
-    free = np.argwhere(~mask)
-    apart = [np.sqrt(np.square(free - place).sum(axis=1).min()) for place in np.ndindex(9, 13)]
-    assert np.array_equal(depth(mask), np.reshape(apart, (9, 13)))
+def islands() -> np.ndarray:
+    """Two, one at the frame's edge."""
+    mask = np.zeros((20, 26), bool)
+    mask[5:9, 7:20] = mask[0:3, 2:6] = True
+    return mask
+
+
+@pytest.mark.parametrize("mask", [~spots(9, 13), spots(9, 13), islands(), ~islands()])
+def test_depth_is_the_distance_to_the_nearest_pixel_that_is_not_set(mask: np.ndarray) -> None:
+    free, places = np.argwhere(~mask), np.ndindex(mask.shape)
+    apart = [np.sqrt(np.square(free - place).sum(axis=1).min()) for place in places]
+    assert np.array_equal(depth(mask), np.reshape(apart, mask.shape))
+
+
+def test_nothing_set_has_no_depth() -> None:
+    assert not depth(np.zeros((4, 5), bool)).any()
+
+
+def test_a_frame_kept_as_it_is_is_a_copy() -> None:
+    pixels, hole = noise(6, 8), spots(6, 8)
+    one = picture(pixels, hole, (6, 8), BYTES)
+    pixels[:], hole[:] = 0, True
+    assert torch.equal(one.frames, load_one(noise(6, 8), spots(6, 8), (6, 8), BYTES).frames)
+    assert not one.hole.all()
