@@ -42,11 +42,11 @@ def carry(work: Work, parts: Sequence[Part], stop: Stop) -> Generator[Event, Non
         carried = None
         if (content := files.read(name(n))) is not None:
             try:
-                carried = prior.restore(content)
+                carried = _restored(content, part.count)
             except DamagedCheckpoint as error:
                 yield {"kind": "log", "text": f"{name(n)} is damaged, it is made anew ({error})"}
         if carried is None:
-            if (carried := (yield from work.watch(part(), "flows", stop))) is None:
+            if (carried := (yield from work.watch(part.carry(), "flows", stop))) is None:
                 return None
             content = prior.dump(carried)
             work.check()
@@ -65,3 +65,10 @@ def clear(files: Files) -> None:
 def name(part: int) -> str:
     """Return a part's file name."""
     return f"prior-{part:04d}.pt"
+
+
+def _restored(content: bytes, count: int) -> list[Carried]:
+    carried = prior.restore(content)
+    if len(carried) != count:
+        raise DamagedCheckpoint(f"of {len(carried)} frames, not {count}")
+    return carried

@@ -78,7 +78,7 @@ def whole(
                 return parts(Whole(clip), unknown_px, math.prod(size))
             case "vinet":
                 vinet = trained_vinet(config, clip.frames.shape[1], shot.name).to(device)
-                return [lambda: carried_by(vinet, clip, accelerator)]
+                return [Part(len(clip), lambda: carried_by(vinet, clip, accelerator))]
         return []
 
     def judged(network: Network, accelerator: Accelerator, blend: Blend | None) -> Judged:

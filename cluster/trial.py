@@ -136,7 +136,7 @@ def _fitted(
     if not parts:
         yield replace(one, psnr=one.latest), b""
         return
-    carried = [each for part in parts for each in finished(part())]
+    carried = [each for part in parts for each in finished(part.carry())]
     blend = weigh(network, given.exam, carried, state.accelerator)
     yield replace(one, psnr=blend.validation_psnr), b""
 

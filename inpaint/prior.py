@@ -109,8 +109,12 @@ Carrying = Generator[tuple[int, int], None, list[Carried]]
 """Yields how far it is, and of how much; returns what takes the place of some frames' holes."""
 
 
-Part = Callable[[], Carrying]
-"""Carries into the holes of some frames, those after the part's before."""
+@dataclass(frozen=True)
+class Part:
+    """What carries into the holes of `count` frames, those after the part's before."""
+
+    count: int
+    carry: Callable[[], Carrying]
 
 
 class ByFrame(Protocol):
@@ -121,7 +125,10 @@ class ByFrame(Protocol):
 
 def parts(pictures: Pictures, missing_px: Sequence[int], frame_px: int) -> list[Part]:
     """Cut what `along_flow` does into parts that memory holds (see `stretches`)."""
-    return [partial(along_flow, pictures, each) for each in stretches(missing_px, frame_px)]
+    return [
+        Part(len(each.core), partial(along_flow, pictures, each))
+        for each in stretches(missing_px, frame_px)
+    ]
 
 
 def along_flow(pictures: Pictures, stretch: Stretch | None = None) -> Carrying:
