@@ -75,19 +75,25 @@ class Work:
         if self.version.attrs.get("attempt") != self.attempt:
             raise Superseded(f"{self.version.url}: a later attempt has taken over")
 
-    def watch(
-        self, work: Generator[tuple[int, int], None, T], unit: str, stop: Stop
+    def follow(
+        self, flows: Generator[tuple[int, int], None, T], before: int, total: int, stop: Stop
     ) -> Generator[Event, None, T | None]:
-        """Tell how far something is; return what it returns, None where it was asked to stop."""
+        """Tell how far following is; return what it returns, None where it was asked to stop.
+
+        Args:
+            before: flows done before these.
+            total: of all.
+        """
         began_at = time.monotonic()
         while True:
             try:
-                done, total = next(work)
+                done, _ = next(flows)
             except StopIteration as end:
-                self.filling_s += time.monotonic() - began_at
+                self._filled_since(began_at)
                 return end.value
-            yield {"kind": "progress", "unit": unit, "done": done, "total": total}
+            yield {"kind": "progress", "unit": "flows", "done": before + done, "total": total}
             if stop():
+                self._filled_since(began_at)
                 yield {"kind": "stopped"}
                 return None
 
@@ -102,11 +108,14 @@ class Work:
             yield {"kind": "progress", "unit": "frames", "done": t + 1, "total": count}
             if stopped := stop():
                 break
-        self.filling_s += time.monotonic() - began_at
-        self.update(seconds=self.seconds(fill=self.filling_s))
+        self._filled_since(began_at)
         if stopped:
             yield {"kind": "stopped"}
         return not stopped
+
+    def _filled_since(self, began_at: float) -> None:
+        self.filling_s += time.monotonic() - began_at
+        self.update(seconds=self.seconds(fill=self.filling_s))
 
 
 @dataclass

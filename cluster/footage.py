@@ -78,7 +78,8 @@ def whole(
                 return parts(Whole(clip), unknown_px, math.prod(size))
             case "vinet":
                 vinet = trained_vinet(config, clip.frames.shape[1], shot.name).to(device)
-                return [Part(len(clip), lambda: carried_by(vinet, clip, accelerator))]
+                frames = range(len(clip))
+                return [Part(frames, len(frames), lambda: carried_by(vinet, clip, accelerator))]
         return []
 
     def judged(network: Network, accelerator: Accelerator, blend: Blend | None) -> Judged:

@@ -31,7 +31,7 @@ from cluster.shot_frames import ShotFrames
 from inpaint.classical import telea
 from inpaint.clip import Whole, enlarge
 from inpaint.fill import fill
-from inpaint.flow_propagation import fill_with, follow, stretches
+from inpaint.flow_propagation import Stretch, fill_with, follow, stretches
 from inpaint.internal import fit
 from inpaint.learning import begin
 from inpaint.network import CAPACITIES, Network, build
@@ -152,7 +152,7 @@ def _without_learning(
         case "telea":
             written = yield from work.write(_telea(version, work.start), stop)
         case "flow":
-            written = yield from _along_flow(job, work, version, tone, stop)
+            written = yield from _follow(job, work, version, tone, stop)
         case _:
             trained = Trained(job, version, tone, device)
             if trained.doubt:
@@ -170,23 +170,35 @@ def _telea(version: Version, start: int) -> Iterator[tuple[int, np.ndarray]]:
         yield t, telea(pixels, hole)
 
 
-def _along_flow(
+def _follow(
     job: Job, work: Work, version: Version, tone: Tone, stop: Stop
 ) -> Generator[Event, None, bool]:
-    """Fill stretch by stretch; return False where it was asked to stop."""
+    """Fill along the flow; return False where it was asked to stop."""
     assert job.scale is not None
     frames = ShotFrames(version, tone, job.scale.size)
-    pictures, start = Whole(frames), work.start
-    for stretch in stretches(frames.missing_px(), math.prod(frames.size)):
-        if stretch.core.stop <= start:
-            continue
-        if (found := (yield from work.watch(follow(pictures, stretch), "flows", stop))) is None:
-            return False
-        made = enumerate(fill_with(pictures, stretch, found, start), max(start, stretch.core.start))
-        filled = _pictures(job, ((t, _in_unit(one.pixels)) for t, one in made), version, tone)
-        if not (yield from work.write(filled, stop)):
-            return False
+    parts, start = stretches(frames.unknown_px(), math.prod(frames.size)), work.start
+    before, total = 0, sum(part.flows for part in parts)
+    for part in parts:
+        if part.core.stop > start:
+            filled = yield from _followed(work, frames, part, start, before, total, stop)
+            if filled is None:
+                return False
+            if not (yield from work.write(_pictures(job, filled, version, tone), stop)):
+                return False
+        before += part.flows
     return True
+
+
+def _followed(
+    work: Work, frames: ShotFrames, part: Stretch, start: int, before: int, total: int, stop: Stop
+) -> Generator[Event, None, Iterator[tuple[int, Tensor]] | None]:
+    """Follow a part's flows; return its pictures by their index, None where asked to stop."""
+    pictures = Whole(frames)
+    found = yield from work.follow(follow(pictures, part), before, total, stop)
+    if found is None:
+        return None
+    made = fill_with(pictures, part, found, start)
+    return ((t, _in_unit(one.pixels)) for t, one in enumerate(made, max(start, part.core.start)))
 
 
 def _in_unit(pixels: np.ndarray) -> Tensor:

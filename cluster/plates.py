@@ -162,9 +162,11 @@ class Plates:
         return self._judged.hole[t][rows[:, None], columns]
 
     def unknown_px(self) -> list[int]:
-        """Count the unknown pixels of each frame."""
-        full = Window(0, 0, *self.size)
-        unknown = (self.missing(t) | self.judged(t, full) for t in range(len(self)))
+        """Count the unknown pixels of each frame; floats, which may be none, are read for it."""
+        read, full = self._tone.dtype.startswith("float"), Window(0, 0, *self.size)
+        unknown = (
+            self[t][1] if read else self.missing(t) | self.judged(t, full) for t in range(len(self))
+        )
         return [int(np.count_nonzero(each)) for each in unknown]
 
     def exam(self, window_px: int, device: torch.device) -> Exam | None:

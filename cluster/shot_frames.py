@@ -36,9 +36,11 @@ class ShotFrames:
     def missing(self, t: int) -> np.ndarray:
         return touched(np.asarray(self.version.hole[t]), self.size)
 
-    def missing_px(self) -> list[int]:
-        """Count the missing pixels of each frame."""
-        return [int(np.count_nonzero(self.missing(t))) for t in range(len(self))]
+    def unknown_px(self) -> list[int]:
+        """Count the unknown pixels of each frame; floats, which may be none, are read for it."""
+        read = self.tone.dtype.startswith("float")
+        unknown = (self[t].unknown if read else self.missing(t) for t in range(len(self)))
+        return [int(np.count_nonzero(each)) for each in unknown]
 
     def window(self, t: int, window: Window) -> Clip:
         return self[t].window(0, window)

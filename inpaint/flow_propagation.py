@@ -25,7 +25,8 @@ from inpaint.tracks import STEP_ERROR, Pictures, Tracks, grey_of, tracks
 GROWTH = 0.75  # power in which steps' errors add up: 1 if independent, 1/2 if they all drift alike,
 # more if most of them is noise, of which a colour that is read once has no more
 SHARPENING = 2  # the better of two candidates counts more than their errors ask for
-ENOUGH_PX = 540  # of a shorter side: more rows and columns tell no more of how much they differ
+ENOUGH_PX = 540  # so many rows and columns, at least, tell how much pixels differ
+LEAST_FRAMES = 32  # before and after a stretch that may show it
 MISSING_BYTES = 60  # held for a missing pixel of three channels while it is followed
 HELD_BYTES = 1 << 32  # while a stretch is followed, about
 
@@ -84,8 +85,9 @@ class Stretch:
 def stretches(missing_px: Sequence[int], frame_px: int) -> list[Stretch]:
     """Cut a clip so that about `HELD_BYTES` are held, however long it is.
 
-    As many frames as a stretch fills may show them from before, and as many from after; so a clip
-    that is cut takes twice as long at most.
+    As many frames as a stretch fills may show them from before, and as many from after, so that a
+    clip that is cut takes twice as many flows at most; but `LEAST_FRAMES` where those are more, and
+    on to one that shows something.
 
     Args:
         missing_px: of each frame.
@@ -98,10 +100,15 @@ def stretches(missing_px: Sequence[int], frame_px: int) -> list[Stretch]:
     parts = min(count, math.ceil(held[-1] / HELD_BYTES))
     ends = np.searchsorted(held, held[-1] * np.arange(1, parts) / parts).tolist()
     bounds = sorted({0, count, *(end + 1 for end in ends)})
-    return [
-        Stretch(range(start, end), range(max(0, 2 * start - end), min(2 * end - start, count)))
-        for start, end in itertools.pairwise(bounds)
-    ]
+    shown = [each < frame_px for each in missing_px]
+    found = []
+    for start, end in itertools.pairwise(bounds):
+        beside = max(end - start, LEAST_FRAMES)
+        first, stop = max(0, start - beside), min(end + beside, count)
+        first -= next((n for n, some in enumerate(shown[first::-1]) if some), first)
+        stop += next((n for n, some in enumerate(shown[stop - 1 :]) if some), count - stop)
+        found.append(Stretch(range(start, end), range(first, stop)))
+    return found
 
 
 Found = Sequence[tuple[Candidate, Candidate]]
@@ -136,8 +143,8 @@ def propagate(pictures: Pictures) -> Iterator[Filled]:
 def follow(pictures: Pictures, stretch: Stretch, growth: float = GROWTH) -> Followed:
     """Find what other frames show of each hole; yields the flows done and how many there are.
 
-    The stretch's frames are read three times each (see `inpaint.tracks`); some 60 bytes are held
-    for every missing pixel of its core.
+    The core's frames are read three times each (see `inpaint.tracks`), those beside it twice; some
+    60 bytes are held for every missing pixel of the core.
 
     Args:
         growth: power in which the errors of steps add up.
@@ -273,13 +280,16 @@ def _telea_error(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
 def _difference(grey: np.ndarray, hole: np.ndarray, lag: int) -> float | None:
     """Mean squared difference of known pixels `lag` apart; None where there are no two.
 
-    In rows and columns `ENOUGH_PX` apart on large frames.
+    Of large frames some rows and columns are looked at, all where those say nothing.
     """
-    every = (slice(None), slice(None, None, max(1, min(hole.shape) // ENOUGH_PX)))
-    squares = [
-        np.square(a[lag:] - a[:-lag])[~(h[lag:] | h[:-lag])]
-        for a, h in ((grey[every], hole[every]), (grey.T[every], hole.T[every]))
-        if lag < len(a)
-    ]
-    values = np.concatenate(squares)
-    return float(values.mean(dtype=np.float64)) if values.size else None
+    some = max(1, min(hole.shape) // ENOUGH_PX)
+    for every in sorted({some, 1}, reverse=True):
+        lines = slice(None), slice(None, None, every)
+        squares = [
+            np.square(a[lag:] - a[:-lag])[~(h[lag:] | h[:-lag])]
+            for a, h in ((grey[lines], hole[lines]), (grey.T[lines], hole.T[lines]))
+            if lag < len(a)
+        ]
+        if (values := np.concatenate(squares)).size:
+            return float(values.mean(dtype=np.float64))
+    return None

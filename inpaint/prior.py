@@ -111,9 +111,14 @@ Carrying = Generator[tuple[int, int], None, list[Carried]]
 
 @dataclass(frozen=True)
 class Part:
-    """What carries into the holes of `count` frames, those after the part's before."""
+    """What carries into the holes of some frames, those after the part's before.
 
-    count: int
+    Attributes:
+        steps: that it tells of.
+    """
+
+    frames: range
+    steps: int
     carry: Callable[[], Carrying]
 
 
@@ -126,7 +131,7 @@ class ByFrame(Protocol):
 def parts(pictures: Pictures, missing_px: Sequence[int], frame_px: int) -> list[Part]:
     """Cut what `along_flow` does into parts that memory holds (see `stretches`)."""
     return [
-        Part(len(each.core), partial(along_flow, pictures, each))
+        Part(each.core, each.flows, partial(along_flow, pictures, each))
         for each in stretches(missing_px, frame_px)
     ]
 
@@ -221,8 +226,8 @@ def weigh(network: Network, exam: Exam, carried: ByFrame, accelerator: Accelerat
     clip, where = exam.clip, exam.where.cpu()
     filled = fill(network, replace(clip, hole=clip.unknown), accelerator)
     learnt, truth = torch.stack([made.cpu() for _, made in filled]), _unit(clip.frames).cpu()
-    prior, error, hole = _cut(carried, exam)
     side_px = _around_px(carried[0].size)
+    prior, error, hole = _cut(carried, exam)
     doubts = [_doubt(*each, side_px) for each in zip(error, learnt, prior, hole, strict=True)]
     shares = Shares.of(torch.stack(doubts)[:, None], learnt, prior, truth, where)
     share = torch.stack([shares(*each) for each in zip(doubts, hole, strict=True)])

@@ -59,8 +59,8 @@ def tracks(pictures: Pictures, growth: float, core: range) -> Iterator[tuple[int
     Telea has filled; into a hole it is continued from around (see `inpaint.hidden_motion`). Each
     step adds the squared difference that the flow leaves between known pixels there.
 
-    Frames are read twice each, and two are held at once; of the last ones gone through their
-    motion, and of all a bit a pixel.
+    The core's frames are read twice each, the others once, and two are held at once; of the last
+    ones gone through their motion, and of all a bit a pixel.
 
     Args:
         growth: power in which the errors of steps add up.

@@ -21,10 +21,9 @@ from job_fakes import (
     write_shot,
 )
 
-from cluster import jobs
+from cluster import carrying, jobs
 from cluster.agenda import Agenda
 from cluster.backlog import ShotSpec
-from cluster.carrying import name as part_name
 from cluster.serial import run_serial
 from storage import Version
 from storage.media import open_source
@@ -44,14 +43,6 @@ KINDS = [
 def shot(tmp_path) -> ShotSpec:
     """Three frames with a hole that moves."""
     return write_shot(tmp_path / "one", pixels(3, *SIZE, 3), moving_hole(3, *SIZE))
-
-
-@pytest.fixture(params=[1, 3])
-def in_parts(request, monkeypatch) -> int:
-    """The prior is carried in so many parts."""
-    if request.param > 1:
-        monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", 1)
-    return request.param
 
 
 def delivered(folder: str | None) -> np.ndarray:
@@ -238,30 +229,49 @@ def test_a_run_killed_while_filling_does_only_the_frames_that_are_left(shot, tmp
 
 
 @pytest.mark.parametrize("method", ["internal", "flow"])
-def test_the_time_that_an_attempt_took_counts_though_another_ends_it(method, shot, tmp_path):
+@pytest.mark.parametrize("unit", ["flows", "frames"])
+def test_the_time_that_a_stopped_attempt_took_counts(method, unit, shot, tmp_path):
     config, shot = quick(f"method={method}"), replace(shot, export=None)
-    kill_at(agenda_of(tmp_path / "a", config, shot), "frames", 1)
-    result(tmp_path / "a", "one").update(seconds={"fit": 60.0, "fill": 1000.0})
+    notes = run(tmp_path / "count", config, shot)
+    told = [note.job.kind == "inpaint" and note.event.get("unit") for note in notes]
+    run(tmp_path / "a", config, shot, until_note=told.index(unit) + 2)
+    version = result(tmp_path / "a", "one")
+    assert "fill" in version.attrs["seconds"]
+    version.update(seconds=version.attrs["seconds"] | {"fill": 1000.0})
     run(tmp_path / "a", config, shot)
     assert result(tmp_path / "a", "one").attrs["seconds"]["fill"] >= 1000
 
 
-@pytest.mark.parametrize("damaged", [False, True])
-def test_a_run_killed_while_filling_follows_no_flow_again(damaged, shot, tmp_path, in_parts):
-    run(tmp_path / "unbroken", quick(), replace(shot, export=None))
+@pytest.mark.parametrize("damaged", [None, 0, 1, 2])
+def test_a_run_killed_while_filling_follows_no_flow_again(damaged, shot, tmp_path, monkeypatch):
+    monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", 1)  # a part each frame
+    whole = run(tmp_path / "unbroken", quick(), replace(shot, export=None))
     kill_at(agenda_of(tmp_path / "broken", quick(), shot), "frames", 1)
     files = result(tmp_path / "broken", "one").files
-    kept = [name for name in files.names() if name.startswith("prior-")]
-    assert kept == [part_name(n) for n in range(in_parts)]
-    if damaged:
-        files.write(kept[-1], files.read(kept[-1])[:-1])
+    kept = [name for name in files.names() if name.startswith("prior")]
+    assert kept == [carrying.name(range(t, t + 1)) for t in range(3)]
+    if damaged is not None:
+        files.write(kept[damaged], files.read(kept[damaged])[:-1])
+    files.write("prior.pt", b"of an earlier release")
     again = run(tmp_path / "broken", quick(), shot)
-    assert [f"{kept[-1]} is damaged" in text for text in logs(again)].count(True) == damaged
-    followed = [note.event["total"] for note in again if note.event.get("unit") == "flows"]
-    assert len(set(followed)) == damaged  # that part alone
+    said = [text.split(" is damaged")[0] for text in logs(again) if "is damaged" in text]
+    assert said == ([] if damaged is None else [kept[damaged]])
+    flows = sorted({note.event["done"] for note in whole if note.event.get("unit") == "flows"})
+    assert flows == list(range(1, flows[-1] + 1))
+    each = np.split(np.array(flows), 3)  # as many of each: every frame is shown the whole clip
+    followed = {note.event["done"] for note in again if note.event.get("unit") == "flows"}
+    assert followed == (set() if damaged is None else set(each[damaged].tolist()))
     unbroken, broken = (result(tmp_path / name, "one") for name in ("unbroken", "broken"))
     assert same_frames(broken, unbroken)
-    assert not [name for name in broken.files.names() if name.startswith("prior-")]
+    assert not [name for name in broken.files.names() if name.startswith("prior")]
+
+
+def test_a_part_that_is_of_other_frames_is_made_anew(shot, tmp_path, monkeypatch):
+    run(tmp_path / "unbroken", quick(), replace(shot, export=None))
+    kill_at(agenda_of(tmp_path / "broken", quick(), shot), "frames", 1)
+    monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", 1)
+    said = logs(run(tmp_path / "broken", quick(), shot))
+    assert any("is damaged, it is made anew (of 3 frames, not 1)" in text for text in said)
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit", "empty"])

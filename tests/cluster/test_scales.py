@@ -135,17 +135,28 @@ def test_unknown_pixels_are_counted(done: Version) -> None:
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3])
+@pytest.mark.parametrize(("dtype", "suffix"), [("uint8", ".png"), ("float32", ".exr")])
 def test_its_frames_are_those_of_its_windows_without_what_is_only_learnt_from(
-    factor: int, done: Version
+    dtype: str, suffix: str, factor: int, tmp_path: Path
 ) -> None:
-    found = plates(done, factor)
+    frames = pixels(3, *SIZE, 3, dtype)
+    if dtype == "float32":
+        frames[:, 2:5, 3] = np.nan
+    shot = write_shot(tmp_path / "one", frames, moving_hole(3, *SIZE), suffix)
+    assert failures(run(tmp_path / "a", scaled(), replace(shot, export=None))) == {}
+    found = plates(result(tmp_path / "a", "one"), factor)
     for t in range(len(found)):
         for one, other in zip(found[t], Whole(found)[t], strict=True):
             assert np.array_equal(one, other)
         assert found.judged(t, Window(0, 0, *found.size)).any()
+    assert found.unknown_px() == [int(found[t][1].sum()) for t in range(len(found))]
 
 
-def test_a_finer_scale_shows_what_its_own_flow_finds(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held_bytes", [1, 1 << 32])
+def test_a_finer_scale_shows_what_its_own_flow_finds_in_one_part_or_many(
+    held_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", held_bytes)
     frames, hole = pan(8, *SIZE)
     shot = replace(write_shot(tmp_path / "one", frames, hole), export=None)
     errors = []

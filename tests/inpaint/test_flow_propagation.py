@@ -8,7 +8,6 @@ import pytest
 
 from inpaint.classical import telea
 from inpaint.flow_propagation import (
-    HELD_BYTES,
     MISSING_BYTES,
     Filled,
     Stretch,
@@ -140,9 +139,14 @@ def test_a_later_start_gives_the_same_frames() -> None:
     assert np.array_equal(np.stack(later), filled(frames, holes)[5:])
 
 
-def held(monkeypatch: pytest.MonkeyPatch, missing_px: float) -> None:
-    """Let a stretch hold so many missing pixels."""
+def held(monkeypatch: pytest.MonkeyPatch, missing_px: float, beside: int = 1) -> None:
+    """Let a stretch hold so many missing pixels, and see so many frames beside it at least."""
     monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", missing_px * MISSING_BYTES)
+    monkeypatch.setattr("inpaint.flow_propagation.LEAST_FRAMES", beside)
+
+
+def cores(missing_px: list[int], frame_px: int = 50) -> list[range]:
+    return [each.core for each in stretches(missing_px, frame_px)]
 
 
 def test_a_long_clip_is_cut_so_that_each_stretch_holds_as_much(
@@ -150,25 +154,37 @@ def test_a_long_clip_is_cut_so_that_each_stretch_holds_as_much(
 ) -> None:
     assert stretches([], 100) == []
     assert stretches([9] * 5, 100) == [Stretch.whole(5)]
+    missing_px = [10] * 8 + [0] * 8 + [40] * 4
     held(monkeypatch, 100)
-    found = stretches([10] * 8 + [0] * 8 + [40] * 4, 0)
-    assert [each.core for each in found] == [range(8), range(8, 18), range(18, 20)]
-    assert [each.frames for each in found] == [range(16), range(20), range(16, 20)]
-    assert sum(each.flows for each in found) <= 2 * 2 * 20
+    assert cores(missing_px) == [range(8), range(8, 18), range(18, 20)]
     held(monkeypatch, 0.5)
-    assert [each.core for each in stretches([1, 1, 1], 0)] == [range(t, t + 1) for t in range(3)]
+    assert cores([1, 1, 1]) == [range(t, t + 1) for t in range(3)]
+
+
+def test_a_stretch_is_shown_as_many_frames_as_it_has_and_one_that_shows_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held(monkeypatch, 105)
+    even = stretches([20] * 20, 50)
+    assert [each.core for each in even] == [range(n, n + 5) for n in range(0, 20, 5)]
+    assert [each.frames for each in even] == [range(10), range(15), range(5, 20), range(10, 20)]
+    assert sum(each.flows for each in even) <= 2 * 2 * 20
+    held(monkeypatch, 105, beside=6)
+    assert stretches([20] * 20, 50)[2].frames == range(4, 20)
+    held(monkeypatch, 105)
+    gone = stretches([0] * 3 + [50] * 9 + [0] * 3, 50)
+    assert len(gone) == 5
+    assert all(each.frames.start <= 2 and each.frames.stop >= 13 for each in gone)
 
 
 def test_holes_are_held_even_where_little_is_missing() -> None:
-    frame_px = 3840 * 2160
-    assert len(stretches([1] * 1_000, frame_px)) == 1
-    assert len(stretches([1] * 3_000, frame_px)) == 3
-    assert 3_000 * frame_px / 8 < HELD_BYTES
+    assert len(cores([1] * 1_000, 3840 * 2160)) == 1
+    assert len(cores([1] * 3_000, 3840 * 2160)) == 3
 
 
 def in_stretches(frames: np.ndarray, holes: np.ndarray) -> np.ndarray:
     pictures = list(zip(frames, holes, strict=True))
-    parts = stretches(holes.sum(axis=(1, 2)).tolist(), 0)
+    parts = stretches(holes.sum(axis=(1, 2)).tolist(), holes[0].size)
     found = [fill_with(pictures, part, finished(follow(pictures, part))) for part in parts]
     return np.stack([frame.pixels for frame in itertools.chain.from_iterable(found)])
 
@@ -177,13 +193,24 @@ def test_in_stretches_a_clip_is_filled_from_what_lies_as_near(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     truth, holes = pan(), square()
-    errors = []
-    for most_px in (holes.sum(), holes.sum() // 2, holes[0].sum()):
-        held(monkeypatch, most_px)
-        errors.append(decibels(in_stretches(truth, holes), truth, holes))
-    assert errors[0] == decibels(filled(truth, holes), truth, holes)
-    assert abs(errors[1] - errors[0]) < 0.5
-    assert errors[2] < errors[0] - 1  # a frame's two neighbours do not show it all
+    whole = decibels(filled(truth, holes), truth, holes)
+    reached = []
+    for part in (2, COUNT):
+        held(monkeypatch, (holes.sum() + COUNT * 3 * HEIGHT * WIDTH / 8 / MISSING_BYTES) / part)
+        assert len(cores(holes.sum(axis=(1, 2)).tolist(), HEIGHT * WIDTH)) == part
+        reached.append(decibels(in_stretches(truth, holes), truth, holes))
+    assert abs(reached[0] - whole) < 0.5
+    assert reached[1] < whole - 1  # a frame's two neighbours do not show it all
+
+
+def test_frames_that_are_missing_whole_are_filled_though_they_make_a_stretch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames, holes = pan(step_px=0), np.zeros((COUNT, HEIGHT, WIDTH), bool)
+    holes[2:7] = True
+    held(monkeypatch, 1)
+    assert np.array_equal(in_stretches(frames, holes), filled(frames, holes))
+    assert decibels(in_stretches(frames, holes), frames, holes) > 40
 
 
 def test_of_a_stretch_only_what_is_wanted_is_read() -> None:
@@ -193,6 +220,7 @@ def test_of_a_stretch_only_what_is_wanted_is_read() -> None:
     assert len(made) == 2
     assert reels.read[6:] == [0, 0]
     assert max(reels.read) == 4
+    assert max(reels.read[:2] + reels.read[4:6]) == 2
 
 
 class Reels:
