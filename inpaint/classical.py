@@ -35,21 +35,20 @@ def telea(picture: np.ndarray, hole: np.ndarray, radius_px: float = 3) -> np.nda
         region = around(hole, math.ceil(radius_px) + MARGIN_PX)
         part, near = filled[region], hole[region]
         height, width = near.shape
-        missing = _thick(near.astype(np.uint8))
+        missing, known = _thick(near.astype(np.uint8)), (~hole).astype(np.uint8)
         for channel in range(picture.shape[2]):
-            blank = _mean(picture[..., channel], ~hole, white)
+            blank = _mean(picture[..., channel], known) if known.any() else white / 2
             levels = _thick(_levels(part[..., channel], blank, near, white))
             fresh = cv2.inpaint(levels, missing, radius_px, cv2.INPAINT_TELEA)[:height, :width]
             part[near, channel] = _restored(fresh[near], picture.dtype, white)
     return filled
 
 
-def _mean(plane: np.ndarray, known: np.ndarray, white: float) -> float:
-    """The mean of what is known of a channel, mid-grey where nothing is."""
-    if plane.dtype == np.float16:
+def _mean(plane: np.ndarray, known: np.ndarray) -> float:
+    """The mean of what is known of a channel `(H, W)`; `known` is uint8."""
+    if plane.dtype == np.float16:  # OpenCV has no halves here
         plane = plane.astype(np.float32)
-    mean = cv2.mean(np.ascontiguousarray(plane), known.astype(np.uint8))[0]
-    return mean if known.any() else white / 2
+    return cv2.mean(np.ascontiguousarray(plane), known)[0]
 
 
 def _thick(plane: np.ndarray) -> np.ndarray:
