@@ -31,7 +31,7 @@ from cluster.shot_frames import ShotFrames
 from inpaint.classical import telea
 from inpaint.clip import Whole, enlarge
 from inpaint.fill import fill
-from inpaint.flow_propagation import Stretch, fill_with, follow, stretches
+from inpaint.flow_propagation import fill_with, follow, stretches
 from inpaint.internal import fit
 from inpaint.learning import begin
 from inpaint.network import CAPACITIES, Network, build
@@ -176,29 +176,21 @@ def _follow(
     """Fill along the flow; return False where it was asked to stop."""
     assert job.scale is not None
     frames = ShotFrames(version, tone, job.scale.size)
-    parts, start = stretches(frames.unknown_px(), math.prod(frames.size)), work.start
-    before, total = 0, sum(part.flows for part in parts)
+    pictures, start = Whole(frames), work.start
+    parts, before = stretches(frames.unknown_px(), math.prod(frames.size)), 0
+    total = sum(part.flows for part in parts)
     for part in parts:
         if part.core.stop > start:
-            filled = yield from _followed(work, frames, part, start, before, total, stop)
-            if filled is None:
+            found = yield from work.follow(follow(pictures, part), before, total, stop)
+            if found is None:
                 return False
-            if not (yield from work.write(_pictures(job, filled, version, tone), stop)):
+            made = enumerate(fill_with(pictures, part, found, start), max(start, part.core.start))
+            del found  # or it would be held while the next part is followed
+            filled = _pictures(job, ((t, _in_unit(one.pixels)) for t, one in made), version, tone)
+            if not (yield from work.write(filled, stop)):
                 return False
         before += part.flows
     return True
-
-
-def _followed(
-    work: Work, frames: ShotFrames, part: Stretch, start: int, before: int, total: int, stop: Stop
-) -> Generator[Event, None, Iterator[tuple[int, Tensor]] | None]:
-    """Follow a part's flows; return its pictures by their index, None where asked to stop."""
-    pictures = Whole(frames)
-    found = yield from work.follow(follow(pictures, part), before, total, stop)
-    if found is None:
-        return None
-    made = fill_with(pictures, part, found, start)
-    return ((t, _in_unit(one.pixels)) for t, one in enumerate(made, max(start, part.core.start)))
 
 
 def _in_unit(pixels: np.ndarray) -> Tensor:

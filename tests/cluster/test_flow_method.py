@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from job_fakes import failures, pan, quick, result, run, write_shot
 from cluster.backlog import ShotSpec
 from cluster.config import Config
 from cluster.prepare import planned_scales
-from inpaint.flow_propagation import MISSING_BYTES
+from inpaint.flow_propagation import MISSING_BYTES, follow
 from storage import Version
 
 COUNT = 6
@@ -77,3 +78,23 @@ def test_stopped_anywhere_it_goes_on_to_the_same_result(
         assert failures(run(archive, by("flow"), shot)) == {}
         for t in range(COUNT):
             assert np.array_equal(result(archive, "one").result(t), whole.result(t)), stop_at
+
+
+def test_what_a_stretch_has_found_is_let_go_before_the_next_is_followed(
+    shot: ShotSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Found(list):
+        """A list that can be referred to weakly."""
+
+    before, held = list[weakref.ref[Found]](), list[int]()
+
+    def watched(*arguments):
+        held.append(sum(one() is not None for one in before))
+        found = Found((yield from follow(*arguments)))
+        before.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr("cluster.inpainting.follow", watched)
+    monkeypatch.setattr("inpaint.flow_propagation.HELD_BYTES", 1)
+    assert failures(run(tmp_path / "a", by("flow"), shot)) == {}
+    assert held == [0] * COUNT
