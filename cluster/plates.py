@@ -118,18 +118,20 @@ class Plates:
     def size(self) -> tuple[int, int]:
         return self._scale.size
 
+    @property
+    def _whole(self) -> Window:
+        return Window(0, 0, *self.size)
+
     def __len__(self) -> int:
         return len(self._shot)
 
     def missing(self, t: int) -> np.ndarray:
-        full = Window(0, 0, *self.size)
-        return touched(self._padded(np.asarray(self._hole[t]), full), self.size)
+        return touched(self._padded(np.asarray(self._hole[t]), self._whole), self.size)
 
     def __getitem__(self, t: int) -> tuple[np.ndarray, np.ndarray]:
         """Return a frame `(H, W, C)`, as a clip keeps it, and what is unknown, `(H, W)` bool."""
-        full = Window(0, 0, *self.size)
-        one = self._read(t, full)[0]
-        unknown = one.unknown[0, 0].numpy() | self.judged(t, full)
+        one = self._read(t, self._whole)[0]
+        unknown = one.unknown[0, 0].numpy() | self.judged(t, self._whole)
         return one.frames[0].permute(1, 2, 0).contiguous().numpy(), unknown
 
     def window(self, t: int, window: Window, answer: np.ndarray | None = None) -> Clip:
@@ -139,15 +141,16 @@ class Plates:
             answer: `(h, w, C)`: what the coarsest scale made of the validation hole there; it
                 takes the truth's place in the prior.
         """
-        region, size = self._region(window), (window.height, window.width)
         one, pixels, hole = self._read(t, window)
+        size = window.height, window.width
         missing, unknown = one.hole[0, 0].numpy(), one.unknown[0, 0].numpy()
         judged = self.judged(t, window) & ~unknown
         prior = self._held(_values(one.frames), ~unknown if answer is None else ~(unknown | judged))
         if answer is not None:
             prior = np.where(judged[..., None], _resized(answer, size), prior)
         if hole.any():
-            filled = self._padded(np.asarray(self._coarser.filled[(t, *region)]), window)
+            region = t, *self._region(window)
+            filled = self._padded(np.asarray(self._coarser.filled[region]), window)
             whole = np.where(hole[..., None], filled, pixels)  # a pixel may be of the hole in part
             made = shrunk(np.nan_to_num(self._tone.encode(whole), posinf=1, neginf=0), size)
             prior = np.where(missing[..., None], made, prior)
@@ -163,9 +166,10 @@ class Plates:
 
     def unknown_px(self) -> list[int]:
         """Count the unknown pixels of each frame; floats, which may be none, are read for it."""
-        read, full = self._tone.dtype.startswith("float"), Window(0, 0, *self.size)
+        read = self._tone.dtype.startswith("float")
         unknown = (
-            self[t][1] if read else self.missing(t) | self.judged(t, full) for t in range(len(self))
+            self[t][1] if read else self.missing(t) | self.judged(t, self._whole)
+            for t in range(len(self))
         )
         return [int(np.count_nonzero(each)) for each in unknown]
 
@@ -207,9 +211,11 @@ class Plates:
 
     def _read(self, t: int, window: Window) -> tuple[Clip, np.ndarray, np.ndarray]:
         """A rectangle as a clip without a prior, and the source's pixels and hole there."""
-        region = self._region(window)
-        pixels = self._padded(np.asarray(self._shot.frames[(t, *region)]), window)
-        hole = self._padded(np.asarray(self._hole[(t, *region)]), window)
+        region = t, *self._region(window)
+        pixels, hole = (
+            self._padded(np.asarray(array[region]), window)
+            for array in (self._shot.frames, self._hole)
+        )
         size = window.height, window.width
         return picture(pixels, hole, size, self._tone), pixels, hole
 
@@ -222,8 +228,7 @@ class Plates:
 
     def _around(self, t: int, window_px: int) -> Window:
         """A window around the middle pixel of a frame's validation hole."""
-        everywhere = self.judged(t, Window(0, 0, *self.size))
-        places = np.argwhere(everywhere)
+        places = np.argwhere(self.judged(t, self._whole))
         middle = places[len(places) // 2]
         sides = [min(window_px, length) for length in self.size]
         starts = [
