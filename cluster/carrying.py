@@ -25,7 +25,7 @@ class Kept:
     def __getitem__(self, t: int) -> Carried:
         if t not in self._at:
             frames = next(each for each in self._parts if t in each)
-            self._held = prior.restore(self._files.read(name(frames)) or b"")
+            self._held = prior.restore(self._files.read(file_of(frames)) or b"")
             self._at = frames
         return self._held[t - self._at.start]
 
@@ -40,7 +40,7 @@ def carry(work: Work, parts: Sequence[Part], stop: Stop) -> Generator[Event, Non
     files, total, before = work.version.files, sum(part.steps for part in parts), 0
     kept = Kept(files)
     for part in parts:
-        file, carried = name(part.frames), None
+        file, carried = file_of(part.frames), None
         if (content := files.read(file)) is not None:
             try:
                 carried = _restored(content, len(part.frames))
@@ -60,11 +60,11 @@ def carry(work: Work, parts: Sequence[Part], stop: Stop) -> Generator[Event, Non
 def clear(files: Files) -> None:
     """Remove what was kept."""
     for each in files.names():
-        if each.startswith("prior"):
+        if each.startswith("prior"):  # an earlier release's has no number
             files.remove(each)
 
 
-def name(frames: range) -> str:
+def file_of(frames: range) -> str:
     """Return a part's file name."""
     return f"prior-{frames.start:06d}.pt"
 

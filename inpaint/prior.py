@@ -111,10 +111,11 @@ Carrying = Generator[tuple[int, int], None, list[Carried]]
 
 @dataclass(frozen=True)
 class Part:
-    """What carries into the holes of some frames, those after the part's before.
+    """What is carried into the holes of some frames, those after the part's before.
 
     Attributes:
-        steps: that it tells of.
+        steps: of its progress, all of them.
+        carry: begins it.
     """
 
     frames: range

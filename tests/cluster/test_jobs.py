@@ -249,7 +249,7 @@ def test_a_run_killed_while_filling_follows_no_flow_again(damaged, shot, tmp_pat
     kill_at(agenda_of(tmp_path / "broken", quick(), shot), "frames", 1)
     files = result(tmp_path / "broken", "one").files
     kept = [name for name in files.names() if name.startswith("prior")]
-    assert kept == [carrying.name(range(t, t + 1)) for t in range(3)]
+    assert kept == [carrying.file_of(range(t, t + 1)) for t in range(3)]
     if damaged is not None:
         files.write(kept[damaged], files.read(kept[damaged])[:-1])
     files.write("prior.pt", b"of an earlier release")
