@@ -61,7 +61,9 @@ class Origin:
         shift = self.truth.info.first_number - self.source.info.first_number
         first = None if self.first is None else self.first + shift
         last = None if self.last is None else self.last + shift
-        return (frame.pixels for frame in islice(self.truth.frames(first, last), skip, None))
+        frames = islice(self.truth.frames(first, last), skip, None)
+        channels = self.source.info.channels
+        return (np.broadcast_to(f.pixels, (*f.pixels.shape[:2], channels)) for f in frames)
 
     def check(self) -> None:
         """Refuse at once what can be seen to be wrong without reading every frame."""
@@ -128,7 +130,7 @@ def _check_range(info: SourceInfo, first: int | None, last: int | None) -> None:
 def _check_truth(info: SourceInfo, truth: SourceInfo) -> None:
     for what in ("width", "height", "channels", "dtype"):
         wanted, found = getattr(info, what), getattr(truth, what)
-        if wanted != found:
+        if wanted != found and not (what == "channels" and found == 1):  # a grey truth is repeated
             raise InputError(f"{truth.path}: the truth's {what} is {found}, the frames' {wanted}")
 
 

@@ -200,6 +200,14 @@ def test_truth_unlike_the_frames_is_refused(archive):
         list(ingest(archive, "shot", ArraySource(noise(3, 8, 8, 3)), None, truth=truth))
 
 
+def test_a_grey_truth_holds_for_every_channel(archive):
+    hole, truth = np.ones((3, 8, 8), bool), noise(3, 8, 8, 1)
+    source, mask = ArraySource(noise(3, 8, 8, 3)), ArrayMask(hole)
+    list(ingest(archive, "shot", source, mask, truth=ArraySource(truth)))
+    stored = archive.shot("shot").truth[:]
+    np.testing.assert_array_equal(stored, truth.repeat(3, axis=3))
+
+
 @pytest.mark.parametrize(
     ("number", "message"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "no permission")]
 )
