@@ -6,6 +6,7 @@ where a sample has one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -167,8 +168,7 @@ class _Pose:
 
 
 def _posed(known: Known, stays: Tensor, crop: tuple[int, int], dice: _Dice) -> _Pose:
-    height, width = known.picture.shape[-2:]
-    size = torch.tensor([width, height], dtype=torch.float32, device=known.picture.device)
+    size = _sides(known.picture.shape[-2:], known.picture.device)
     # Where the object comes to lie: near where it was, or anywhere.
     near = (known.centre + dice.normal(1, 1, 2) * size * 0.08).clamp(min=0).minimum(size - 1)
     anywhere = dice.uniform(1, 1, 2) * size
@@ -196,7 +196,7 @@ def _painted(
     light = torch.where(stays, 1, shade * tint)
     cutout = (_look(known.picture, pose.source, "reflection") + 1) * light - 1
     scene = torch.lerp(scene, cutout, alpha)
-    size = torch.tensor(known.picture.shape[:-3:-1], device=scene.device)
+    size = _sides(known.picture.shape[-2:], scene.device)
     elsewhere = pose.scenery + dice.normal(1, 1, 2) * size * 0.3
     scene = torch.where(strip, _look(known.clean, elsewhere, "reflection"), scene)
     scene = (scene + 1) * (dice.normal(known.picture.shape[1], 1, 1) * 0.05).exp() - 1
@@ -238,7 +238,7 @@ def _across(pose: _Pose, dice: _Dice) -> Tensor:
 
 def _places(middle: Tensor, crop: tuple[int, int], size: Tensor) -> Tensor:
     """The places of crops around their middles, inside the frame."""
-    span = torch.tensor(crop[::-1], device=middle.device)
+    span = _sides(crop, middle.device)
     corner = (middle - span / 2).round().clamp(min=0).minimum(size - span)
     y, x = (torch.arange(side, device=middle.device, dtype=torch.float32) for side in crop)
     return corner + torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=2)
@@ -269,9 +269,15 @@ def _bends(crop: tuple[int, ...], dice: _Dice) -> Tensor:
 
 def _look(picture: Tensor, place: Tensor, beyond: str) -> Tensor:
     """Read pictures `(B, C, H, W)` at places."""
-    size = torch.tensor(picture.shape[:-3:-1], device=picture.device)
+    size = _sides(picture.shape[-2:], picture.device)
     grid = (2 * place + 1) / size - 1
     return F.grid_sample(picture, grid, padding_mode=beyond, align_corners=False)
+
+
+def _sides(size: Sequence[int], device: torch.device) -> Tensor:
+    """Width and height, `(2,)`, of a size; made there, since the device waits for a copy."""
+    height, width = (torch.full((), float(side), device=device) for side in size)
+    return torch.stack([width, height])
 
 
 def _cleaned(picture: Tensor, mask: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Warmstart:
             self._sample(rows[:, place].ravel(), (self.schedule.seed, state.step, slot))
             for place, slot in enumerate(self._slots)
         ]
-        frames, *holes = torch.tensor(drawn, device=state.device).T
+        frames, *holes = torch.tensor(drawn).to(state.device, non_blocking=True).T
         shifted = torch.zeros_like(clip.unknown[frames])
         for donors, down, right in zip(*[iter(holes)] * 3, strict=True):
             shifted |= rolled(clip.hole[donors], down, right)
