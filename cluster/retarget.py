@@ -70,9 +70,7 @@ def retargeted(
 
 def _retarget(options: argparse.Namespace) -> int:
     shot = Archive.open(options.archive).shot(options.shot)
-    if options.version is None and not shot.versions():
-        raise InputError(f"{shot.url}: no version yet; run the shot's inpainting first")
-    version = shot.version(options.version or shot.versions()[-1])
+    version = shot.newest() if options.version is None else shot.version(options.version)
     size = _size(options, version)
     upscaler = None if options.upscaler is None else _upscaler(options.upscaler)
     pictures = retargeted(
@@ -88,7 +86,7 @@ def _retarget(options: argparse.Namespace) -> int:
     for count in remake(shot, version.name, options.output, pictures, size, **how):
         if sys.stderr.isatty():
             print(f"\r{count}/{len(shot)} frames", end="", file=sys.stderr, flush=True)
-    print(f"{options.output}: {count} frames of {size[1]}×{size[0]} written")
+    print(f"{options.output}: {version.name}, {count} frames of {size[1]}×{size[0]} written")
     return 0
 
 

@@ -60,7 +60,7 @@ def _export(options: argparse.Namespace) -> int:
     shot = Archive.open(options.archive, "a").shot(options.shot)
     version = options.version
     if version is None and options.masks is None and not options.original:
-        version = _newest(shot)
+        version = shot.newest().name
     steps = export(
         shot,
         version,
@@ -73,7 +73,7 @@ def _export(options: argparse.Namespace) -> int:
         source=options.source,
         overwrite=options.overwrite,
     )
-    _follow(steps, f"{options.target}: written")
+    _follow(steps, f"{options.target}: {'' if version is None else f'{version} '}written")
     return 0
 
 
@@ -108,13 +108,6 @@ def _rm(options: argparse.Namespace) -> int:
     else:
         archive.remove_shot(options.shot)
     return 0
-
-
-def _newest(shot: Shot) -> str:
-    versions = shot.versions()
-    if not versions:
-        raise InputError(f"{shot.url}: no version yet; --original exports the frames as they came")
-    return versions[-1]
 
 
 def _line(shot: Shot) -> str:

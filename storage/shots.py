@@ -16,7 +16,8 @@
         done        (T,)           uint8, 1 where the frame is written; set after its data
         files/                     plain files
       results/<version>/        attributes: whatever the writer keeps, status for one; `mask` names
-                                the mask version whose hole is filled, if not the shot's own
+                                the mask version whose hole is filled, if not the shot's own;
+                                `part_of` the result that this is a coarser scale of
         filled      (T, H, W, C)   stored only inside the hole
         confidence  (T, H, W)      uint8, stored only inside the hole
         done        (T,)           uint8, 1 where the frame is written; set after its data
@@ -158,6 +159,17 @@ class Shot(Group):
     def version(self, name: str) -> Version:
         """Open a result; `InputError` names those there are where it is not one of them."""
         return Version(self._results.find(name), self.mode)
+
+    def newest(self) -> Version:
+        """Return the newest result of which every frame is done; a scale on the way to one is none.
+
+        Raises:
+            InputError: there is none yet.
+        """
+        for version, attrs in reversed(self.read_versions()):
+            if "part_of" not in attrs and version.complete:
+                return version
+        raise InputError(f"{self.url}: no version yet that is done; run the shot's inpainting")
 
     def create_version(self, name: str, attrs: dict[str, Any] | None = None) -> Version:
         """Make an empty result.

@@ -196,5 +196,7 @@ def test_nothing_is_overwritten_and_nothing_unfinished_taken(
     assert retarget(tmp_path, "--width", "90", "--overwrite") == 0
     assert read(tmp_path / "out").shape[2] == 90
     shot.shot.create_version("v002")
-    assert retarget(tmp_path, "--width", "80", target="other") == 2
+    assert retarget(tmp_path, "--width", "80", target="other") == 0
+    assert "v001, 5 frames of 80×36" in capsys.readouterr().out
+    assert retarget(tmp_path, "--width", "80", "--version", "v002", target="third") == 2
     assert "0 of 5 frames are done" in capsys.readouterr().err

@@ -46,7 +46,7 @@ def test_a_clip_goes_in_is_listed_and_comes_out(clip, run):
     fill(clip)
     _, out, _ = run("ls work")
     assert out == "one: 3 frames 30×20×3 uint8\n  first: 3 of 3 frames done\n"
-    assert run("export work one out")[:2] == (0, "out: written 3 frames\n")
+    assert run("export work one out")[:2] == (0, "out: first written 3 frames\n")
     assert run("export work one original --original")[0] == 0
     original, result = (
         np.stack([frame.pixels for frame in open_source(str(clip / name)).frames()])
@@ -83,6 +83,17 @@ def test_a_mask_of_one_frame_is_taken_and_its_versions_come_out(clip, run):
     assert run("ls work")[1] == line
 
 
+def test_the_newest_finished_result_comes_out_and_no_scale_of_one_to_come(clip, run):
+    run("ingest work one plate --mask mask")
+    fill(clip)
+    shot = Archive.open(str(clip / "work"), "a").shot("one")
+    scale = shot.create_version("second.10x10", {"status": "done", "part_of": "second"})
+    for t in range(len(shot)):
+        scale.write(t, noise(20, 30, 3, seed=5))
+    shot.create_version("second")
+    assert run("export work one out")[:2] == (0, "out: first written 3 frames\n")
+
+
 def test_shots_and_versions_are_removed_by_name(clip, run):
     run("ingest work one plate --mask mask")
     fill(clip)
@@ -115,7 +126,7 @@ def test_an_export_before_there_is_a_version_says_so(run):
     run("ingest work one plate")
     status, _, errors = run("export work one out")
     assert status == 2
-    assert "no version yet" in errors
+    assert "no version yet that is done" in errors
 
 
 @pytest.mark.parametrize("line", ["", "paint work", "ingest work", "ingest a b c --range x-y"])
