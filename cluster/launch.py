@@ -24,7 +24,7 @@ from cluster.prepare import Refused, check_needs, check_sources, make_folder, pr
 from cluster.progress import display, figures
 from cluster.report import write_report
 from cluster.running import exit_status, fitted_to, follow, runner
-from storage import Archive, InputError
+from storage import Archive, InputError, PlaceError
 from storage.urls import plain_errors
 
 DEMO = "demo"
@@ -79,11 +79,14 @@ def _launched(config: Config, shots: Sequence[ShotSpec], archive: Archive) -> in
             given_up = follow(run(agenda, stop), shown, config.tensorboard)
     finally:
         shown.close()
-    _note_failures(archive, agenda, jobs)
     versions = {intent.shot.name: intent.version for intent in intents}
-    assert config.report is not None
-    write_report(archive, config.report, shots=[s.name for s in shots], versions=versions)
-    _summarise(config, shots, agenda, archive, versions)
+    try:
+        _note_failures(archive, agenda, jobs)
+        report = _report(config, shots, archive, versions)
+        _summarise(config, shots, agenda, archive, versions, report)
+    except PlaceError as error:  # of the archive: not 2, for something was begun
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     if stop():
         print("stopped; the same command goes on from here")
         return 128 + stop.signal
@@ -155,12 +158,25 @@ def _note_failures(archive: Archive, agenda: Agenda, jobs: Sequence[Job]) -> Non
                     version.update(status="failed", error=reason)
 
 
+def _report(
+    config: Config, shots: Sequence[ShotSpec], archive: Archive, versions: dict[str, str]
+) -> str:
+    """Write the report; return where it lies, or why there is none: the shots are done anyway."""
+    assert config.report is not None
+    try:
+        write_report(archive, config.report, shots=[s.name for s in shots], versions=versions)
+    except InputError as error:
+        return f"none: {error}; then `cleanplate report {archive.url} -o {config.report}`"
+    return config.report
+
+
 def _summarise(
     config: Config,
     shots: Sequence[ShotSpec],
     agenda: Agenda,
     archive: Archive,
     versions: dict[str, str],
+    report: str,
 ) -> None:
     """Print what became of every shot and where to look, the failures last: a job shows its end."""
     print()
@@ -171,7 +187,7 @@ def _summarise(
         print(f"{shot.name} {versions[shot.name]}{figures(attrs.get('quality') or {})}")
         if f"export {shot.name} {versions[shot.name]}" in agenda.done:
             print(f"  export  {shot.export}")
-    print(f"  report  {config.report}")
+    print(f"  report  {report}")
     for name, why in agenda.failed.items():
         print(f"{name}: FAILED: {why}")
     if agenda.failed:

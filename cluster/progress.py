@@ -1,4 +1,4 @@
-"""Telling how a run goes: bars on a terminal, plain lines in a log, TensorBoard scalars."""
+"""Telling how a run goes: bars on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -112,32 +112,6 @@ class Bars:
         self._progress.update(
             self._tasks[shot], completed=event["done"], total=event["total"], **shown
         )
-
-
-class Scalars:
-    """Loss, learning rate, speed and validation PSNR of every shot, for TensorBoard."""
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._writers: dict[str, Any] = {}
-
-    def show(self, note: Note) -> None:
-        event, run = note.event, f"{note.job.shot.name}/{note.job.version}"
-        if event["kind"] in ENDS and run in self._writers:  # each holds a thread and a file open
-            self._writers.pop(run).close()
-        if event["kind"] != "progress" or not event.get("entry"):
-            return
-        from tensorboardX import SummaryWriter
-
-        if run not in self._writers:
-            self._writers[run] = SummaryWriter(f"{self._folder}/{run}", purge_step=event["done"])
-        for name in ("loss", "learning_rate", "rate", "validation_psnr"):
-            if event[name] is not None:
-                self._writers[run].add_scalar(name, event[name], event["done"])
-
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
 
 
 def told(note: Note) -> str | None:

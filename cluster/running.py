@@ -19,8 +19,9 @@ from cluster.config import Config
 from cluster.head import watched
 from cluster.initial import with_init
 from cluster.plan import Note
-from cluster.progress import Display, Scalars
+from cluster.progress import Display
 from cluster.room import Need, described
+from cluster.scalars import Scalars
 from cluster.stop import Stop
 from cluster.strict import ConfigError
 from storage import InputError
@@ -108,7 +109,7 @@ def fitted_to(config: Config, machines: Sequence[Need]) -> tuple[Config, Need]:
 def follow(notes: Iterator[Note], shown: Display, tensorboard: str) -> list[Note]:
     """Show a run as it goes; return the notes of the jobs that were given up."""
     given_up = []
-    scalars = Scalars(tensorboard)
+    scalars = Scalars(tensorboard, shown.say)
     try:
         for note in notes:
             shown.show(note)

@@ -15,7 +15,7 @@ from job_fakes import QUICK, moving_hole, pixels, write_shot
 
 from cluster.__main__ import main as cleanplate
 from cluster.launch import main
-from storage import Archive
+from storage import Archive, PlaceError
 from storage.media import open_source
 from storage.stills import write_image
 
@@ -259,3 +259,23 @@ def test_settings_may_follow_the_options_of_inpaint(here, capsys):
 def test_help_names_the_exit_statuses(capsys):
     assert main(["--help"]) == 0
     assert "Exit status" in capsys.readouterr().out
+
+
+def test_a_report_that_cannot_be_written_costs_no_shot(here, capsys, monkeypatch):
+    def full(*_, **__):
+        raise PlaceError("runs/report.html: the disk is full")
+
+    monkeypatch.setattr("cluster.launch.write_report", full)
+    assert launch("export=out.mkv") == 0
+    said = capsys.readouterr().out
+    assert f"  export  {here}/out.mkv" in said
+    assert "  report  none: runs/report.html: the disk is full; then `cleanplate report" in said
+
+
+def test_an_archive_lost_at_the_end_is_not_said_to_be_bad_input(capsys, monkeypatch):
+    def gone(*_):
+        raise PlaceError("runs/archive: the disk is full")
+
+    monkeypatch.setattr("cluster.launch._note_failures", gone)
+    assert launch() == 1
+    assert "error: runs/archive: the disk is full" in capsys.readouterr().err

@@ -1,9 +1,8 @@
-"""What a person sees of a run: lines in a log, bars on a terminal, curves in TensorBoard."""
+"""What a person sees of a run: lines in a log, bars on a terminal."""
 
 from __future__ import annotations
 
 import io
-import threading
 from contextlib import redirect_stdout
 from itertools import pairwise
 
@@ -11,7 +10,7 @@ import pytest
 from job_fakes import job, note
 
 from cluster.plan import Note
-from cluster.progress import Bars, Lines, Scalars, display, figures
+from cluster.progress import Bars, Lines, display, figures
 
 
 class Log:
@@ -144,23 +143,3 @@ def test_bars_turn_from_fitting_to_filling(terminal):
         bars.close()
     assert "filling" in terminal.getvalue()
     assert "fitting" not in terminal.getvalue()
-
-
-def test_only_the_curves_entries_become_scalars(tmp_path):
-    scalars = Scalars(str(tmp_path))
-    scalars.show(note(entry=False))
-    scalars.show(note("log", text="x"))
-    assert not any(tmp_path.iterdir())
-    scalars.show(note(validation_psnr=30.0))
-    scalars.close()
-    (written,) = (tmp_path / "one" / "v001").iterdir()
-    content = written.read_bytes()
-    assert all(tag in content for tag in (b"loss", b"learning_rate", b"rate", b"validation_psnr"))
-
-
-def test_of_a_shot_that_is_done_nothing_stays_open(tmp_path):
-    scalars, threads = Scalars(str(tmp_path)), threading.active_count()
-    for name in "abcdefghij":
-        scalars.show(note(name=name))
-        scalars.show(note("done", name=name))
-    assert threading.active_count() <= threads + 1  # the last one's may still be ending
