@@ -74,7 +74,7 @@ def whole(
     def carried(accelerator: Accelerator) -> list[Part]:
         match fit_config(config).prior:
             case "propagated":
-                unknown_px = clip.unknown.sum(dim=(1, 2, 3)).tolist()
+                unknown_px = [int(torch.count_nonzero(frame)) for frame in clip.unknown]
                 return parts(Whole(clip), unknown_px, math.prod(size))
             case "vinet":
                 vinet = trained_vinet(config, clip.frames.shape[1], shot.name).to(device)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cluster import __version__
+from cluster import __version__, cores
 from cluster.carrying import carry, clear
 from cluster.config import fit_config
 from cluster.feedforward import Trained
@@ -43,7 +43,7 @@ from storage import Archive, Shot, Version
 
 def inpaint(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     """Write the job's version of its shot. Yields events as `cluster.jobs` describes them."""
-    torch.set_num_threads(job.need.cpus)
+    cores.take(job.need.cpus)
     shot = Archive.open(job.archive, "a").shot(job.shot.name)
     if _is_done(shot, job.version):
         yield {"kind": "done"}

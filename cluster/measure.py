@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cluster import __version__
+from cluster import __version__, cores
 from cluster.fitting import Event
 from cluster.footage import tone_for
 from cluster.lineage import lineage
 from cluster.plan import Job
 from inpaint.classical import telea
 from inpaint.flow import Motion, completed, flow, inside, motion, occluded
-from inpaint.metrics import around, average, fine_detail, psnr, ssim
+from inpaint.metrics import average, fine_detail, psnr, ring, ssim
 from inpaint.perceptual import SMALLEST_PX, Lpips, find_weights
 from inpaint.temporal import warping_errors
 from inpaint.tone import Tone
@@ -58,7 +58,7 @@ def measure(job: Job) -> Generator[Event, None, None]:
     and the fine detail, `hole_detail` of the result, `true_detail` and `ring_detail` to compare
     with, whose means give `sharpness` and `ring_sharpness`.
     """
-    torch.set_num_threads(job.need.cpus)
+    cores.take(job.need.cpus)
     version = Archive.open(job.archive, "a").shot(job.shot.name).version(job.version)
     weights, reason = find_weights()
     known = read_measures(version)
@@ -149,7 +149,7 @@ def _pictured(now: _Moment, lpips: Lpips | None) -> dict[str, float]:
     ours, hole = _tensor(now.ours), torch.from_numpy(now.hole)[None, None]
     found = {
         "hole_detail": fine_detail(ours, hole),
-        "ring_detail": fine_detail(ours, around(hole)),
+        "ring_detail": fine_detail(ours, ring(hole)),
     }
     if now.true is not None:
         true = _tensor(now.true)

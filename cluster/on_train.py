@@ -20,7 +20,10 @@ from typing import Any
 
 import torch
 
-from cluster import on_ray  # noqa: F401  before Ray Train: it closes a private Ray to others
+from cluster import (
+    cores,
+    on_ray,  # noqa: F401  before Ray Train: it closes a private Ray to others
+)
 from cluster.library import warmstart
 from cluster.order import Crew, Order
 from cluster.scenes import vinet
@@ -131,7 +134,7 @@ def _work(given: dict[str, Any]) -> None:
     order, files, crew = given["order"], given["files"], given["crew"]
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
-    torch.set_num_threads(crew.each.cpus)
+    cores.take(crew.each.cpus)
     device = ray.train.torch.get_device() if crew.each.gpus else torch.device("cpu")
     taught = vinet if isinstance(order.config, VINetTraining) else warmstart
     lesson, footage = taught(order, rank, world, device)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from cluster import __version__
+from cluster import __version__, cores
 from cluster.config import propagate_config
 from cluster.fitting import Event, Fitting, Stop, Work
 from cluster.footage import pairs
@@ -28,7 +28,7 @@ from storage.mask_versions import MaskVersion
 
 def propagate(job: Job, device: str, stop: Stop) -> Iterator[Event]:
     """Write the job's mask version of its shot. Yields events as `cluster.jobs` describes them."""
-    torch.set_num_threads(job.need.cpus)
+    cores.take(job.need.cpus)
     assert job.masks is not None
     shot = Archive.open(job.archive, "a").shot(job.shot.name)
     masks = _opened(shot, job, job.masks)

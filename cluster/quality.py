@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from inpaint.classical import telea
+from inpaint.clip import around
 from inpaint.internal import Exam
 from inpaint.metrics import average, psnr, ssim
 from inpaint.tone import Tone
@@ -47,7 +48,7 @@ def against_truth(version: Version, tone: Tone) -> dict[str, float | None]:
         hole = np.asarray(version.hole[t])
         if not hole.any():
             continue
-        near = _around(hole)  # the rest of the frame is equal and need not be looked at
+        near = around(hole, MARGIN_PX)  # the rest of the frame is equal and need not be looked at
         missing, share = hole[near], float(hole.mean())
         frame = tone.encode(np.asarray(shot.frames[(t, *near)]))
         truth = np.where(missing[..., None], tone.encode(np.asarray(shot.truth[(t, *near)])), frame)
@@ -66,15 +67,6 @@ def against_truth(version: Version, tone: Tone) -> dict[str, float | None]:
 
 MARGIN_PX = 16
 """Around the hole: what Telea and the window of SSIM reach."""
-
-
-def _around(hole: np.ndarray) -> tuple[slice, slice]:
-    """Return rows and columns of the hole's bounding box, with a margin."""
-    spans = []
-    for axis in (1, 0):
-        (found,) = np.nonzero(hole.any(axis=axis))
-        spans.append(slice(max(0, int(found[0]) - MARGIN_PX), int(found[-1]) + 1 + MARGIN_PX))
-    return spans[0], spans[1]
 
 
 def _tensor(picture: np.ndarray) -> Tensor:

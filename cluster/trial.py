@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from cluster import cores
 from cluster.budget import step_flops, steps_for
 from cluster.config import Config, fit_config
 from cluster.footage import pairs, whole
@@ -95,7 +96,7 @@ def attempt(
         InputError: a shot cannot be judged.
         FloatingPointError: the loss is not a number.
     """
-    torch.set_num_threads(task.need.cpus)
+    cores.take(task.need.cpus)
     config = applied(task.base, {key: rounded(value) for key, value in point.items()})
     archive = Archive.open(task.archive)
     done = [one for one in fits if one.psnr is not None]
