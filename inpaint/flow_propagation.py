@@ -271,10 +271,10 @@ def _telea_error(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """
     grey = grey_of(frame, hole)[..., 0]
     lags = [lag for lag in (1, 2, 4, 8, 16, 32, 64) if lag < max(hole.shape)]
-    differences = [d for lag in lags if (d := _difference(grey, hole, lag)) is not None]
-    if not differences:
+    found = {lag: d for lag in lags if (d := _difference(grey, hole, lag)) is not None}
+    if not found:
         return np.full(int(hole.sum()), np.inf, np.float32)
-    return np.interp(depth(hole)[hole], lags[: len(differences)], differences).astype(np.float32)
+    return np.interp(depth(hole)[hole], list(found), list(found.values())).astype(np.float32)
 
 
 def _difference(grey: np.ndarray, hole: np.ndarray, lag: int) -> float | None:

@@ -75,7 +75,7 @@ def validation_hole(hole: Tensor, share: float, seed: int) -> Tensor:
         `(T, 1, H, W)` bool, outside the hole; nothing in frames that would be left without a
         quarter of known pixels.
     """
-    most = share * float((~hole).sum())
+    most = share * (hole.numel() - _count(hole))
     part = _no_larger(hole, most) if most >= 1 else torch.zeros_like(hole)
     if not part.any():
         return part
@@ -141,7 +141,7 @@ _TRIES, _LOOKED_AT = 128, 8  # offsets drawn, frames they are tried on
 def _no_larger(hole: Tensor, most: float) -> Tensor:
     """What of each frame's hole lies over itself moved to the lower right, just far enough."""
     part, by = hole, 0
-    while part.sum() > most:
+    while _count(part) > most:
         by += 1
         part = hole & _moved(hole, by, by)
     return part
@@ -153,11 +153,12 @@ def _beside(part: Tensor, hole: Tensor, random: torch.Generator) -> tuple[int, i
     some = some[:: -(-len(some) // _LOOKED_AT)]
     part, hole = part[some], hole[some]
     height, width = hole.shape[-2:]
+    whole = _count(part)
     best, least = (0, 0), math.inf
     for _ in range(_TRIES):
         down = int(torch.randint(1 - height, height, (), generator=random))
         right = int(torch.randint(1 - width, width, (), generator=random))
-        kept = float((_moved(part, down, right) & ~hole).sum() / part.sum())
+        kept = _count(_moved(part, down, right) & ~hole) / whole
         cost = math.hypot(down / height, right / width) + 4 * (1 - kept)
         if cost < least:
             best, least = (down, right), cost
@@ -175,4 +176,10 @@ def _moved(hole: Tensor, down: int, right: int) -> Tensor:
 
 def _room(covered: Tensor) -> Tensor:
     """`(T, 1, 1, 1)` bool: frames of which at least a quarter stays known."""
-    return covered.float().mean(dim=(1, 2, 3), keepdim=True) <= 0.75
+    most = 0.75 * covered[0].numel()
+    return torch.tensor([_count(frame) <= most for frame in covered])[:, None, None, None]
+
+
+def _count(mask: Tensor) -> int:
+    """How many are set: `sum` would make numbers of eight bytes of them first."""
+    return int(torch.count_nonzero(mask))

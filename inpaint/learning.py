@@ -130,7 +130,12 @@ PULSE_S = 2.0
 
 
 def begin(network: nn.Module, schedule: Schedule, device: torch.device) -> State:
-    """Return the state before the first step, and move the network to the device."""
+    """Return the state before the first step, and move the network to the device.
+
+    cuDNN is asked for gradients that come out the same each time, so that a fit that goes on ends
+    as the unbroken one.
+    """
+    torch.backends.cudnn.deterministic = True
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     rate, decay = schedule.learning_rate, schedule.weight_decay
     optimizer: torch.optim.Optimizer

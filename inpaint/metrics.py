@@ -99,30 +99,7 @@ def ssim_map(a: Tensor, b: Tensor, window: int = 11) -> Tensor:
     return light * (2 * sample * shared + K2**2) / (sample * spread + K2**2)
 
 
-def sharpness(pictures: Tensor, hole: Tensor, truth: Tensor | None = None) -> Tensor:
-    """Ratio of the fine detail inside a hole to that of its yardstick: 1 is as sharp, 0 is flat.
-
-    With `truth` the yardstick is the truth's detail in the same blocks. That is the better one:
-    content and contrast are the same, so only blur and noise move it. Without, it is the detail of
-    the known pixels `around` the hole, fair where the same texture goes on inside: on three clips
-    of DAVIS the truth itself has 1.5 to 1.9. Neither is divided by the blocks' contrast, for in a
-    fill without any, rounding alone would look sharp. For a clip take the ratio of the averages of
-    `fine_detail`: among ratios, that of one flat picture outweighs all others.
-
-    Args:
-        pictures: `(N, C, H, W)` in [0, 1], filled.
-        hole: bool `(N, 1, H, W)`.
-        truth: like `pictures`.
-
-    Returns:
-        `(N,)`, 0 or more; NaN where no block fits into the hole or none around it, infinite where
-        the yardstick is flat.
-    """
-    yardstick = fine_detail(pictures, around(hole)) if truth is None else fine_detail(truth, hole)
-    return fine_detail(pictures, hole) / yardstick
-
-
-def around(hole: Tensor) -> Tensor:
+def ring(hole: Tensor) -> Tensor:
     """Bool `(N, 1, H, W)`: the known pixels up to `RING_PX` from a hole, in rows and columns."""
     side, margin = 2 * RING_PX + 1, RING_PX
     columns = F.max_pool2d(hole.float(), (1, side), stride=1, padding=(0, margin))
@@ -134,6 +111,12 @@ def fine_detail(pictures: Tensor, where: Tensor) -> Tensor:
 
     From the spectra of Hann-windowed blocks without their mean, averaged over the blocks that have
     98 % of their window where asked: the seam of a hole lies in no block, or at its faint edge.
+
+    A fill's sharpness is the ratio of its own to a yardstick's: 1 is as sharp, 0 is flat. With the
+    truth's in the same hole only blur and noise move it. The `ring` around is fair where the same
+    texture goes on inside: on three clips of DAVIS the truth itself has 1.5 to 1.9. Nothing is
+    divided by contrast, for in a fill without any, rounding alone would look sharp. For a clip take
+    the ratio of averages: among ratios, that of one flat picture outweighs all others.
 
     Args:
         pictures: `(N, C, H, W)` in [0, 1].

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -23,7 +26,8 @@ def accelerator(precision: Precision, device: torch.device) -> Accelerator:
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     mixed = "no" if chosen == "off" else chosen
-    return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
+    with _unlaunched():
+        return Accelerator(mixed_precision=mixed, cpu=device.type == "cpu")
 
 
 def resolve(precision: Precision, device: torch.device) -> Precision:
@@ -35,7 +39,29 @@ def resolve(precision: Precision, device: torch.device) -> Precision:
     if device.type != "cuda":
         able = torch.cpu.get_capabilities()
         return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "off"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+_LAUNCHED = (
+    *("WORLD_SIZE", "LOCAL_RANK"),
+    *("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"),
+)
+
+
+@contextmanager
+def _unlaunched() -> Iterator[None]:
+    """Hide from Accelerate that the process comes from a launcher, such as srun or mpirun.
+
+    A fit would wait for others there, or refuse to go alone. Those that do train together have
+    been joined before.
+    """
+    together = torch.distributed.is_available() and torch.distributed.is_initialized()
+    names = [] if together else [name for name in _LAUNCHED if name in os.environ]
+    hidden = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 class Conv2d(nn.Conv2d):

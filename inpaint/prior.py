@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from inpaint import checkpoint
-from inpaint.clip import Frames
+from inpaint.clip import Frames, around
 from inpaint.fill import fill
 from inpaint.flow_propagation import Filled, Stretch, fill_with, follow, stretches
 from inpaint.internal import Exam
@@ -207,10 +207,15 @@ class Blend:
         """
         if not (missing.any() and self.shares.share.any()):
             return made
-        prior, error, carried = self.carried[t].unpacked()
-        hole, side_px = torch.from_numpy(missing) & carried, _around_px(self.carried[t].size)
-        share = self.shares(_doubt(error, made.cpu(), prior, hole, side_px), hole)
-        return made.lerp(prior.to(made), share.to(made))
+        side_px = _around_px(self.carried[t].size)
+        there = (..., *around(missing, max(side_px, SEAM_PX)))
+        own = made[there]
+        prior, error, carried = (part[there] for part in self.carried[t].unpacked())
+        hole = torch.from_numpy(missing[there]) & carried
+        share = self.shares(_doubt(error, own.cpu(), prior, hole, side_px), hole)
+        mixed = made.clone()
+        mixed[there] = own.lerp(prior.to(made), share.to(made))
+        return mixed
 
 
 def weigh(network: Network, exam: Exam, carried: ByFrame, accelerator: Accelerator) -> Blend:

@@ -41,6 +41,10 @@ class Batch:
     def hidden(self) -> Tensor:
         return self.unknown | self.shifted
 
+    def weight(self, of_shifted: float) -> Tensor:
+        """Return what each pixel counts, `(B, 1, H, W)`: 1, more under shifted holes, unknown 0."""
+        return (1 + of_shifted * self.shifted.float()).masked_fill_(self.unknown, 0)
+
 
 def draw_batch(clip: Clip, donors: Tensor, config: FitConfig, random: torch.Generator) -> Batch:
     """Draw frames of the clip and holes to lay over them."""
@@ -67,8 +71,7 @@ def step(
     # Hide the real hole and shifted ones, and fill (eq. 1).
     stages = _filled(network, batch.truth, batch.hidden, batch.prior, state)
     # Compare where the truth is known (eq. 2).
-    weight = (1 + config.hole_weight * batch.shifted.float()).masked_fill_(batch.unknown, 0)
-    loss = reconstruction(stages, batch.truth, weight)
+    loss = reconstruction(stages, batch.truth, batch.weight(config.hole_weight))
     if regularises(state.step, state.end, config):
         if features is not None:
             loss = loss + config.ambiguity * _ambiguity(

@@ -85,8 +85,7 @@ class Warmstart:
         batch = self._drawn(state)
         with state.accelerator.autocast():
             stages = state.trained(batch.truth, batch.hidden.float())
-        weight = 1 + self.schedule.hole_weight * batch.shifted.float()
-        weight = weight.masked_fill_(batch.unknown, 0)
+        weight = batch.weight(self.schedule.hole_weight)
         return reconstruction([stage.float() for stage in stages], batch.truth, weight)
 
     def judge(self, state: State) -> float | None:

@@ -36,10 +36,6 @@ class WarpRanges:
     blur_px: float = 0.5
 
 
-STILL = WarpRanges(0, 0, 0, 0, 0, 0, 0)
-"""Changes nothing."""
-
-
 @dataclass(frozen=True)
 class Warp:
     """One `g` for each sample of a batch.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from inpaint.clip import Clip, Frames
+from inpaint.clip import Clip, Frames, depth
 from inpaint.flow_propagation import Filled
 from inpaint.prior import Carried, Carrying
 from inpaint.vinet.network import OFFSETS, VINet, neighbours
@@ -64,7 +63,7 @@ def carried_by(network: VINet, clip: Clip, accelerator: Accelerator) -> Carrying
         kept = made.mul(255).round_() if clip.frames.dtype == torch.uint8 else made
         pixels = kept.to(clip.frames.dtype).permute(1, 2, 0).cpu().numpy()
         hole = clip.unknown[t, 0].cpu().numpy()
-        deep = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
+        deep = depth(hole).clip(max=sum(hole.shape)).astype(np.float32)
         carried.append(Carried.of(Filled(pixels, hole, deep)))
         yield len(carried), len(clip)
     return carried

@@ -48,20 +48,6 @@ def draw(count: int, size: tuple[int, int], ranges: HoleRanges, random: torch.Ge
     return _moved(shape, size, ranges.speed, random) if moving else shape.expand(count, -1, -1, -1)
 
 
-def of_objects(masks: Tensor, count: int, random: torch.Generator) -> Tensor:
-    """Lay a real object's masks `(N, 1, H, W)` over `count` frames, elsewhere and from another on.
-
-    They run on and back again, and so move as the object did; moved with wrap-around.
-    """
-    height, width = masks.shape[-2:]
-    first = int(torch.randint(len(masks), (), **_on(random)))
-    period = max(1, 2 * (len(masks) - 1))
-    place = (first + torch.arange(count, device=masks.device)) % period
-    frames = torch.minimum(place, period - place)
-    down, right = (torch.randint(side, (1,), **_on(random)) for side in (height, width))
-    return rolled(masks[frames], down.expand(count), right.expand(count))
-
-
 def _strokes(count: int, size: tuple[int, int], _: HoleRanges, random: torch.Generator) -> Tensor:
     return free_form(1, size, random).expand(count, -1, -1, -1)
 

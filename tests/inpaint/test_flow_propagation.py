@@ -115,6 +115,16 @@ def test_one_frame_alone_is_filled_by_telea() -> None:
     assert np.array_equal(filled(frames, holes)[0], telea(frames[0], holes[0]))
 
 
+def test_of_sparse_pixels_the_expected_error_is_that_of_their_own_distance() -> None:
+    slope = np.linspace(0, 0.5, 65, dtype=np.float32)[None, :, None, None]
+    frames = np.tile(slope, (1, 1, 65, 1))
+    holes = np.ones((1, 65, 65), bool)
+    holes[:, ::4, ::4] = False
+    (one,) = propagated(frames, holes)
+    four_apart = (4 * 0.5 / 64) ** 2 / 2  # in rows nothing, in columns the slope's
+    assert one.error[holes[0]].max() == pytest.approx(four_apart, rel=1e-3)
+
+
 def test_frames_without_a_hole_come_back_and_lend_what_they_show() -> None:
     frames, holes = pan(step_px=0), square()
     holes[3] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 
 import pytest
@@ -25,6 +26,23 @@ def test_a_second_accelerator_has_the_precision_it_was_asked_for() -> None:
     asked: list[Precision] = ["off", "bf16", "off", "bf16"]
     found = [arithmetic(precision) for precision in asked]
     assert found == [torch.float32, torch.bfloat16] * 2
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "LOCAL_RANK", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE"])
+def test_a_fit_goes_alone_whatever_launched_its_process(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "2")
+    assert accelerator("off", CPU).num_processes == 1
+    assert os.environ[name] == "2"
+
+
+def test_auto_on_a_gpu_is_fp16_where_bf16_is_only_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    def supported(including_emulation: bool = True) -> bool:
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert resolve("auto", torch.device("cuda")) == "fp16"
 
 
 def test_fp16_without_a_gpu_is_refused_with_what_to_use_instead() -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from inpaint.warps import STILL, Warp, WarpRanges, draw
+from inpaint.warps import Warp, WarpRanges, draw
 
 SIZE = 24, 32
+STILL = WarpRanges(0, 0, 0, 0, 0, 0, 0)  # changes nothing
 FAR = WarpRanges(4, 10, 0.2, 8, 0.1, 0.2, 1.5)
 
 

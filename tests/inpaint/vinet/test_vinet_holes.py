@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from inpaint.vinet.holes import HoleRanges, Kind, draw, of_objects
+from inpaint.vinet.holes import HoleRanges, Kind, draw
 
 KINDS = get_args(Kind)
 
@@ -53,21 +53,3 @@ def test_one_seed_gives_one_hole() -> None:
     first, again, other = (draw(4, (24, 32), HoleRanges(), seeded(s)) for s in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-def test_an_object_runs_on_and_back() -> None:
-    masks = torch.zeros((3, 1, 8, 8), dtype=torch.bool)
-    for t in range(3):
-        masks[t, 0, 0, t] = True
-    hole = of_objects(masks, 7, seeded())
-    columns = hole.flatten(1).float().argmax(dim=1) % 8
-    steps = (columns[1:] - columns[:-1] + 4) % 8 - 4
-    assert steps.abs().tolist() == [1] * 6
-    assert (steps[:4] != steps[2:]).all()
-
-
-def test_a_single_mask_stands_still() -> None:
-    masks = torch.rand((1, 1, 8, 8)) < 0.3
-    hole = of_objects(masks, 4, seeded())
-    assert (hole == hole[0]).all()
-    assert hole[0].sum() == masks.sum()

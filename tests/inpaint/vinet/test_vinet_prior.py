@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from vinet_fakes import texture, tiny
@@ -59,3 +61,9 @@ def test_it_is_blended_in_where_it_is_the_better_of_the_two() -> None:
         shares.append(float(part.mean()))
     assert shares[0] > 0.9
     assert shares[1] < 0.5
+
+
+def test_where_nothing_is_known_the_error_it_expects_is_finite() -> None:
+    own = clip()[0]
+    nothing = replace(own, unknown=torch.ones_like(own.unknown))
+    assert all(np.isfinite(each.error).all() for each in finished(carried_by(tiny(), nothing, OFF)))
