@@ -202,11 +202,15 @@ def _default_threshold(info: SourceInfo) -> float:
 
 
 def _strength(pixels: np.ndarray) -> np.ndarray:
-    """The strongest colour channel; the alpha where the shape is painted in it alone."""
+    """The strongest colour channel; the alpha where the shape is painted in it alone.
+
+    Then a frame without a shape is transparent everywhere, whatever its colour. One that is opaque
+    everywhere says nothing: many masks painted in colour carry such an alpha.
+    """
     if pixels.shape[-1] in (1, 3):
         return pixels.max(axis=-1)
     colour, alpha = pixels[..., :-1].max(axis=-1), pixels[..., -1]
-    in_alpha = colour.min() == colour.max() and alpha.min() != alpha.max()
+    in_alpha = colour.min() == colour.max() and (alpha.min() != alpha.max() or not alpha.any())
     return alpha if in_alpha else colour
 
 

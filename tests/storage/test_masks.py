@@ -230,8 +230,13 @@ def painted(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         (np.zeros((HEIGHT, WIDTH)), np.ones((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH), bool)),
         (np.zeros((HEIGHT, WIDTH)), shape_at(4), shape_at(4)),
         (np.ones((HEIGHT, WIDTH)), shape_at(4), shape_at(4)),
+        (np.ones((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH), bool)),
+        (shape_at(4), np.zeros((HEIGHT, WIDTH)), shape_at(4)),
     ],
-    ids=["colour over opaque alpha", "empty", "black shape in alpha", "white shape in alpha"],
+    ids=[
+        *("colour over opaque alpha", "empty", "black shape in alpha", "white shape in alpha"),
+        *("white and all transparent", "colour over transparent alpha"),
+    ],
 )
 def test_alpha_counts_only_where_colour_carries_no_shape(
     tmp_path: Path, plates: Source, colour: np.ndarray, alpha: np.ndarray, wanted: np.ndarray
