@@ -182,6 +182,19 @@ def test_a_format_that_cannot_hold_the_samples_is_refused_naming_others(
         write_image(tmp_path / name, pixels)
 
 
+@pytest.mark.parametrize(("stated", "rate"), [(23.976, Fraction(24000, 1001)), (24, 24), (0, None)])
+def test_the_rate_that_a_dpx_states_is_taken_exactly(
+    tmp_path: Path, stated: float, rate: Fraction | None
+) -> None:
+    spec = oiio.ImageSpec(WIDTH, HEIGHT, 3, "uint8")
+    spec.attribute("dpx:FrameRate", float(stated))
+    writer = oiio.ImageOutput.create("dpx")
+    assert writer.open(str(tmp_path / "a.dpx"), spec)
+    assert writer.write_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    writer.close()
+    assert describe_image(tmp_path / "a.dpx").fps == rate
+
+
 def test_10_bit_dpx_with_alpha_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="10-bit DPX with alpha"):
         write_image(tmp_path / "a.dpx", noise("uint16", 10, 4), like=like("uint16", 10))
