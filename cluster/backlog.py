@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from cluster.strict import (
     validated,
 )
 from storage.masks import ALPHA
+from storage.media import globbed, split_glob
 
 PLACEHOLDER = "{shot}"
 STOP_WITHIN_S = 30
@@ -155,13 +155,14 @@ def job_advice(config: Config) -> list[str]:
 
 def _glob(config: Config, pattern: str) -> list[ShotSpec]:
     """One shot for each match, named by what the wildcards stood for."""
-    found = sorted(glob.glob(pattern))
+    found = globbed(pattern)
     if not found:
         raise ConfigError(f"shots = {pattern}: nothing matches")
-    expression = re.compile(re.escape(pattern).replace(r"\*", "([^/]*)").replace(r"\?", "([^/])"))
+    folder, wild = split_glob(pattern)
+    expression = re.compile(re.escape(wild).replace(r"\*", "([^/]*)").replace(r"\?", "([^/])"))
     shots = []
     for path in found:
-        match = expression.fullmatch(path)
+        match = expression.fullmatch(os.path.relpath(path, folder))
         parts = [part for part in (match.groups() if match else ()) if part]
         name = re.sub(r"[^\w .+@-]", "_", "-".join(parts)) or _name_of(path)
         shots.append(_spec(config, validated(Row, {"source": path, "name": name})))
@@ -240,7 +241,7 @@ def _spec(config: Config, row: Row, base: str | None = None) -> ShotSpec:
 def _input(path: str, base: str | None = None) -> str:
     found = absolute(path, base)
     if in_submitted_job() and not os.path.isabs(path) and "://" not in path:
-        here = glob.glob(found) or any(mark in path for mark in "#%")
+        here = os.path.exists(found) or globbed(found) or any(mark in path for mark in "#%")
         if not here:
             raise ConfigError(
                 f"{path}: a submitted job runs in a throw-away copy of the working directory, "

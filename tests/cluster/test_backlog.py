@@ -98,6 +98,16 @@ def test_several_wildcards_make_one_name(here):
     assert [shot.name for shot in found] == ["1-sh1", "1-sh2", "2-sh1"]
 
 
+@pytest.mark.parametrize("typed", ["*.mov", "../show [1]/*.mov", "{here}/*.mov"])
+def test_a_folder_with_brackets_in_its_name_is_no_glob(typed, here, monkeypatch):
+    folder = here / "show [1]"
+    folder.mkdir()
+    (folder / "a.mov").touch()
+    monkeypatch.chdir(folder)
+    (shot,) = shots(f"shots={typed.format(here=folder)}", "mask=alpha")
+    assert (shot.name, shot.source) == ("a", f"{folder}/a.mov")
+
+
 ROWS = [
     "source,mask,name,range,priority,export",
     "a.mov,a_mask,,,,",
