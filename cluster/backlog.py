@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import glob
-import io
 import os
 import re
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from pydantic import BeforeValidator
 
 from cluster.bounds import Cpus, Gpus, MemoryGb
 from cluster.config import Config
+from cluster.spreadsheet import read_csv
 from cluster.strict import (
     ConfigError,
     Name,
@@ -26,6 +24,7 @@ from cluster.strict import (
     validated,
 )
 from storage.masks import ALPHA
+from storage.media import globbed, split_glob
 
 PLACEHOLDER = "{shot}"
 STOP_WITHIN_S = 30
@@ -49,7 +48,9 @@ def _as_number(value: Any) -> Any:
 
 
 def _as_truth(value: Any) -> Any:
-    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+    """A spreadsheet writes TRUE."""
+    known = {"true": True, "false": False}
+    return known.get(value.lower(), value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def shots_of(config: Config) -> list[ShotSpec]:
         shots = [_spec(config, Row(source=config.source, name=config.name))]
     elif config.shots is None:
         raise ConfigError("source: nothing to inpaint; give source=… and mask=…, or shots=…")
-    elif Path(config.shots).suffix in (".yaml", ".yml", ".csv"):
+    elif _ending(config.shots) in (".yaml", ".yml", ".csv"):
         shots = _manifest(config, absolute(config.shots))
     else:
         shots = _glob(config, absolute(config.shots))
@@ -154,13 +155,14 @@ def job_advice(config: Config) -> list[str]:
 
 def _glob(config: Config, pattern: str) -> list[ShotSpec]:
     """One shot for each match, named by what the wildcards stood for."""
-    found = sorted(glob.glob(pattern))
+    found = globbed(pattern)
     if not found:
         raise ConfigError(f"shots = {pattern}: nothing matches")
-    expression = re.compile(re.escape(pattern).replace(r"\*", "([^/]*)").replace(r"\?", "([^/])"))
+    folder, wild = split_glob(pattern)
+    expression = re.compile(re.escape(wild).replace(r"\*", "([^/]*)").replace(r"\?", "([^/])"))
     shots = []
     for path in found:
-        match = expression.fullmatch(path)
+        match = expression.fullmatch(os.path.relpath(path, folder))
         parts = [part for part in (match.groups() if match else ()) if part]
         name = re.sub(r"[^\w .+@-]", "_", "-".join(parts)) or _name_of(path)
         shots.append(_spec(config, validated(Row, {"source": path, "name": name})))
@@ -174,16 +176,21 @@ def _manifest(config: Config, path: str) -> list[ShotSpec]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"shots = {path}: cannot be read ({reason})") from None
-    if path.endswith(".csv"):
-        rows: Any = [
-            {key: value for key, value in row.items() if value}
-            for row in csv.DictReader(io.StringIO(text))
-        ]
-    else:
-        rows = read_yaml(text, path)
-    if not isinstance(rows, list) or not rows:
+    rows = read_csv(text, path) if _ending(path) == ".csv" else _listed(text, path)
+    if not rows:
         raise ConfigError(f"{path}: expected a list of shots, each with source and mask")
-    return [_row(config, row, f"{path}: shot {i}", path) for i, row in enumerate(rows, start=1)]
+    return [_row(config, row, where, path) for where, row in rows]
+
+
+def _listed(text: str, path: str) -> list[tuple[str, Any]]:
+    """Where each item of a YAML list stands, and the item."""
+    rows = read_yaml(text, path)
+    items = rows if isinstance(rows, list) else []
+    return [(f"{path}: shot {i}", item) for i, item in enumerate(items, start=1)]
+
+
+def _ending(path: str) -> str:
+    return Path(path).suffix.lower()
 
 
 def _row(config: Config, row: Any, where: str, manifest: str) -> ShotSpec:
@@ -234,7 +241,7 @@ def _spec(config: Config, row: Row, base: str | None = None) -> ShotSpec:
 def _input(path: str, base: str | None = None) -> str:
     found = absolute(path, base)
     if in_submitted_job() and not os.path.isabs(path) and "://" not in path:
-        here = glob.glob(found) or any(mark in path for mark in "#%")
+        here = os.path.exists(found) or globbed(found) or any(mark in path for mark in "#%")
         if not here:
             raise ConfigError(
                 f"{path}: a submitted job runs in a throw-away copy of the working directory, "

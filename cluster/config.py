@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -52,6 +51,7 @@ from inpaint.precision import Precision
 from inpaint.propagate import PropagateConfig
 from inpaint.recipes import RECIPES, FeatureKind, FitConfig, HoleKind, PriorKind
 from inpaint.warps import WarpRanges
+from storage.rates import frame_rate
 
 _WARPS = WarpRanges()
 
@@ -177,7 +177,7 @@ class Delivery(Options):
     Attributes:
         codec: `ffv1`, `h264`, `h265` or `prores`; null: as the file name's ending suggests.
         crf: constant rate factor of h264 and h265, 0 (lossless) to 51; null: 12.
-        fps: frames per second, for a movie made of a sequence that states none, e.g. `24000/1001`.
+        fps: frames per second, for a movie made of a sequence that states none, e.g. `23.976`.
         overwrite: replace a file that this version did not write.
     """
 
@@ -189,13 +189,7 @@ class Delivery(Options):
     @field_validator("fps")
     @classmethod
     def _rate(cls, value: str) -> str:
-        try:
-            rate = Fraction(value)
-        except (ValueError, ZeroDivisionError) as error:
-            raise ValueError("frames per second as 25, 23.976 or 24000/1001") from error
-        if not 0 < rate <= 1000:
-            raise ValueError("frames per second between 0 and 1000")
-        return value
+        return str(frame_rate(value))
 
 
 class Config(Options):

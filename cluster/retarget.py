@@ -24,6 +24,7 @@ from storage import Archive, InputError, Version
 from storage.export import remake
 from storage.masks import open_mask
 from storage.media import open_source
+from storage.rates import rate_argument
 
 SIDES_PX = (16, 16384)
 USUAL_FPS = Fraction(24)
@@ -179,7 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--which", choices=("object", "background", "both"), default="both")
     parser.add_argument("--codec", help="of a movie, e.g. ffv1, h264")
     parser.add_argument("--crf", type=float, help="quality of a movie; smaller is better")
-    parser.add_argument("--fps", type=_rate, help="of a movie made of a sequence")
+    parser.add_argument("--fps", type=rate_argument, help="of a movie made of a sequence")
     parser.add_argument("--source", help="where the source lies now, if it moved")
     parser.add_argument("--overwrite", action="store_true")
     return parser
@@ -195,13 +196,6 @@ def _pixels(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of pixels; write 0, 1, 2 …")
     return int(text)
-
-
-def _rate(text: str) -> Fraction:
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no frame rate; write 24000/1001") from None
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Read in this order: `sources` (what a source is), `archive`, `shots` and `mask_v
 stored), `ingest` with `origin` (source and mask into a shot), `export` with `delivery` and
 `targets` (shot and version into a movie or a sequence), `verify`; `media` opens files through
 `video`, `images` and `masks`. Below lie `groups`, `blocks`, `boundary`, `arrays`, `attributes`,
-`chunks`, `codecs`, `urls`.
+`chunks`, `codecs`, `rates`, `urls`.
 """
 
 from storage.archive import Archive

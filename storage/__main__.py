@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 
 from storage.archive import Archive
 from storage.export import export
 from storage.ingest import ingest
 from storage.masks import open_mask
 from storage.media import open_source
+from storage.rates import rate_argument
 from storage.shots import Shot
 from storage.sources import InputError
 from storage.verify import verify
@@ -146,16 +146,6 @@ def _range(text: str) -> tuple[int | None, int | None]:
         raise argparse.ArgumentTypeError(f"{text!r} is no range; write 10-42, 10- or -42") from None
 
 
-def _rate(text: str) -> Fraction:
-    try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if rate <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no frame rate; write 25 or 24000/1001")
-    return rate
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m storage", description="Shots at rest.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -169,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--grow", type=int, default=0, metavar="PX", help="widen the hole")
     add.add_argument("--few", action="store_true", help="masks of some frames, by frame number")
     add.add_argument("--range", type=_range, default=(None, None), metavar="FIRST-LAST")
-    add.add_argument("--fps", type=_rate, help="of a sequence, e.g. 24000/1001")
+    add.add_argument("--fps", type=rate_argument, help="of a sequence, e.g. 24000/1001")
     add.add_argument("--stream", type=int, help="index of the video stream in a movie")
     add.add_argument("--truth", help="the true frames, where they are known")
     add.set_defaults(run=_ingest)
@@ -188,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     out.add_argument("--codec", help="of a movie, e.g. ffv1, h264")
     out.add_argument("--crf", type=float, help="quality of a movie; smaller is better")
-    out.add_argument("--fps", type=_rate, help="of a movie made of a sequence")
+    out.add_argument("--fps", type=rate_argument, help="of a movie made of a sequence")
     out.add_argument("--source", help="where the source lies now, if it moved")
     out.add_argument("--overwrite", action="store_true")
     out.set_defaults(run=_export)

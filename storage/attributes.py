@@ -47,12 +47,14 @@ def is_stored(url: str) -> bool:
 
 def write_attributes(url: str, attributes: dict[str, Any] | None) -> None:
     """Replace the group's object in one step, making the group if needed; None takes it away."""
+    ours: dict[str, Any] = {} if attributes is None else {NAMESPACE: attributes}
     try:
         with plain_errors(url):
-            group = zarr.open_group(open_store(url, read_only=False), mode="a", zarr_format=3)
+            store = open_store(url, read_only=False)
+            group = zarr.open_group(store, mode="a", zarr_format=3, attributes=ours)
             if attributes is None:
                 group.attrs.pop(NAMESPACE, None)
-            else:
+            elif group.attrs.get(NAMESPACE) != attributes:  # it was there before
                 group.attrs[NAMESPACE] = attributes
     except FileNotFoundError as error:  # locally, folders are made as needed
         raise PlaceError(f"{url}: no such bucket; make it first") from error

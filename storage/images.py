@@ -76,8 +76,12 @@ class ImageSequence:
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
-        for file in self.files.values():
-            state = os.stat(file)
+        for number, file in self.files.items():
+            try:
+                state = os.stat(file)
+            except OSError as error:  # a link to nowhere, or taken away since
+                reason = f"frame {number} cannot be read ({error.strerror}): supply it"
+                raise InputError(f"{file}: {reason}") from None
             name = os.path.basename(file)
             digest.update(f"{name}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
         return digest.hexdigest()
@@ -105,7 +109,8 @@ def _frame(number: int, pixels: Future[np.ndarray]) -> Frame:
 
 
 def _words(still: Still) -> str:
-    return f"{still.width}×{still.height} {'/'.join(still.names)} {still.dtype}"
+    size, names = f"{still.width}×{still.height}", "/".join(still.names)
+    return f"{size} {names} {still.dtype} of {still.bit_depth} bits"
 
 
 def _info(

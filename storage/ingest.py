@@ -44,9 +44,9 @@ def ingest(
 
     Args:
         mask: where the hole is; None where nothing is missing.
-        truth: the true pixels, for measuring: a source of the same size, range and dtype; a grey
-            one is the truth of every channel. They are kept inside the hole; whole where masks are
-            given for a few frames.
+        truth: the true pixels, for measuring: a source of the same size and dtype, matched as masks
+            are; a grey one is the truth of every channel. They are kept inside the hole; whole
+            where masks are given for a few frames.
 
     Raises:
         InputError: a frame cannot be used or does not fit the others, mask or truth do not fit the

@@ -12,7 +12,7 @@ import numpy as np
 from storage.images import ImageSequence
 from storage.media import open_source
 from storage.pictures import LOSSY
-from storage.sources import Frame, InputError, Source, SourceInfo, frame_range
+from storage.sources import Frame, InputError, Source, SourceInfo, frame_range, number_shift
 
 ALPHA = "alpha"  # the mask's name when it is the plate's own alpha
 
@@ -174,16 +174,8 @@ class Mask:
         """What is added to a frame's number to get its mask's: 0 where the numbers agree."""
         if self.few or self._still is not None or self._painted is self._source:
             return 0
-        begin, count = self._painted.info.first_number, self._painted.count()
-        if begin <= first and last < begin + count:
-            return 0
-        wanted = last - first + 1
-        if count == wanted:
-            return begin - first
-        raise InputError(
-            f"{self._painted.info.path} has {count} masks ({begin} to {begin + count - 1}), "
-            f"{wanted} frames are wanted ({first} to {last}): give a mask per frame, or one image"
-        )
+        remedy = "give a mask per frame, or one image"
+        return number_shift(self._source, self._painted, first, last, what="masks", remedy=remedy)
 
     def _hole(self, frame: Frame) -> np.ndarray:
         height, width = frame.pixels.shape[:2]
@@ -210,11 +202,15 @@ def _default_threshold(info: SourceInfo) -> float:
 
 
 def _strength(pixels: np.ndarray) -> np.ndarray:
-    """The strongest colour channel; the alpha where the shape is painted in it alone."""
+    """The strongest colour channel; the alpha where the shape is painted in it alone.
+
+    Then a frame without a shape is transparent everywhere, whatever its colour. One that is opaque
+    everywhere says nothing: many masks painted in colour carry such an alpha.
+    """
     if pixels.shape[-1] in (1, 3):
         return pixels.max(axis=-1)
     colour, alpha = pixels[..., :-1].max(axis=-1), pixels[..., -1]
-    in_alpha = colour.min() == colour.max() and alpha.min() != alpha.max()
+    in_alpha = colour.min() == colour.max() and (alpha.min() != alpha.max() or not alpha.any())
     return alpha if in_alpha else colour
 
 

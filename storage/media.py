@@ -43,22 +43,38 @@ def open_source(
         return Movie(path, stream=stream)
     if COUNTER.search(name):
         return ImageSequence(_matching(path), path=os.path.abspath(path), fps=fps, gaps=gaps)
-    if glob.has_magic(path):
-        found = [file for file in glob.glob(path) if os.path.isfile(file)]
+    if glob.has_magic(split_glob(path)[1]):
+        found = [file for file in globbed(path) if os.path.isfile(file)]
         if len(found) == 1 and Path(found[0]).suffix.lower() not in SUFFIXES:
             return Movie(found[0], stream=stream)
         return _sequence([file for file in found if _is_image(file)], path, fps, gaps)
     raise InputError(f"{path}: no such file or folder")
 
 
+def globbed(path: str) -> list[str]:
+    """Return what a glob means, sorted; see `split_glob`."""
+    folder, pattern = split_glob(path)
+    found = glob.glob(pattern, root_dir=folder or None)
+    return [os.path.join(folder, name) for name in sorted(found)]
+
+
+def split_glob(path: str) -> tuple[str, str]:
+    """Take a glob apart: the folder that is there as it is written, and the pattern below it.
+
+    So `show [1]/*.mov` are the movies of a folder of that name, were there a `show 1` too.
+    """
+    folder, pattern = os.path.split(path)
+    while folder and not os.path.isdir(folder):
+        folder, name = os.path.split(folder)
+        pattern = os.path.join(name, pattern)
+    return folder, pattern
+
+
 def _sequence(files: Iterable[str], path: str, fps: Fraction | None, gaps: bool) -> ImageSequence:
     series: defaultdict[tuple[str, str], dict[int, str]] = defaultdict(dict)
     for file in sorted(files):
         head, number, tail = _split(os.path.basename(file))
-        frames = series[head, tail]
-        if (number or 0) in frames:
-            raise InputError(f"{file} and {frames[number or 0]} have the same number: remove one")
-        frames[number or 0] = file
+        _add(series[head, tail], number or 0, file)
     if not series:
         raise InputError(f"{path}: no images there ({' '.join(sorted(SUFFIXES))})")
     if len(series) > 1:
@@ -79,12 +95,18 @@ def _matching(pattern: str) -> dict[int, str]:
     digits = len(counter[0]) if counter[0].startswith("#") else int(counter[1] or 1)
     head, tail = re.escape(name[: counter.start()]), re.escape(name[counter.end() :])
     wanted = re.compile(rf"{head}(\d{{{digits},}}){tail}")
-    found = {
-        int(m[1]): os.path.join(folder, m[0]) for m in map(wanted.fullmatch, _names(folder)) if m
-    }
+    found: dict[int, str] = {}
+    for match in filter(None, map(wanted.fullmatch, _names(folder))):
+        _add(found, int(match[1]), os.path.join(folder, match[0]))
     if not found:
         raise InputError(f"{pattern}: no file has such a name")
     return found
+
+
+def _add(frames: dict[int, str], number: int, file: str) -> None:
+    if number in frames:
+        raise InputError(f"{file} and {frames[number]} have the same number: remove one")
+    frames[number] = file
 
 
 def _names(folder: str) -> list[str]:

@@ -13,7 +13,7 @@ from storage.attributes import info_to_json
 from storage.boundary import CELL_PX
 from storage.masks import Mask
 from storage.shots import Shot
-from storage.sources import InputError, Source, SourceInfo, frame_range
+from storage.sources import InputError, Source, SourceInfo, frame_range, number_shift
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class Origin:
         """Return the indices of the frames that have a mask, None where all of them have."""
         if self.mask is None or not self.mask.few:
             return None
-        info, count = self.source.info, self.source.count()
-        begin, end = frame_range(info.path, info.first_number, count, self.first, self.last)
+        begin, end = self._ends()
         numbers = self.mask.given(begin, end)
         return None if len(numbers) == end - begin + 1 else [n - begin for n in numbers]
 
@@ -58,10 +57,8 @@ class Origin:
     def truths(self, skip: int) -> Iterator[np.ndarray | None]:
         if self.truth is None:
             return iter(lambda: None, 0)
-        shift = self.truth.info.first_number - self.source.info.first_number
-        first = None if self.first is None else self.first + shift
-        last = None if self.last is None else self.last + shift
-        frames = islice(self.truth.frames(first, last), skip, None)
+        (first, last), shift = self._ends(), self._truth_shift(self.truth)
+        frames = islice(self.truth.frames(first + shift, last + shift), skip, None)
         channels = self.source.info.channels
         return (np.broadcast_to(f.pixels, (*f.pixels.shape[:2], channels)) for f in frames)
 
@@ -70,6 +67,7 @@ class Origin:
         _check_range(self.source.info, self.first, self.last)
         if self.truth is not None:
             _check_truth(self.source.info, self.truth.info)
+            self._truth_shift(self.truth)
         if self.mask is not None:
             self.mask.check(self.first, self.last)
 
@@ -102,6 +100,16 @@ class Origin:
         if (stored["fingerprint"], old) != (fresh, settings) and shot.mode == "a":
             source = info_to_json(self.source.info)  # the same content, moved or touched
             shot.update(source=source, fingerprint=fresh, settings=settings)
+
+    def _ends(self) -> tuple[int, int]:
+        """The numbers of the first and the last frame."""
+        info, count = self.source.info, self.source.count()
+        return frame_range(info.path, info.first_number, count, self.first, self.last)
+
+    def _truth_shift(self, truth: Source) -> int:
+        """What is added to a frame's number to get that of its true frame."""
+        remedy = "give one per frame"
+        return number_shift(self.source, truth, *self._ends(), what="true frames", remedy=remedy)
 
     def _same_masks(self, shot: Shot) -> bool:
         if self.given() != shot.given:

@@ -15,6 +15,7 @@ from fractions import Fraction
 import numpy as np
 import OpenImageIO as oiio
 
+from storage.rates import frame_rate
 from storage.sources import InputError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".dpx", ".cin"}
@@ -175,7 +176,7 @@ def _fps(spec: oiio.ImageSpec) -> Fraction | None:
     for name in ("dpx:TemporalFrameRate", "dpx:FrameRate"):
         rate = spec.get_float_attribute(name, 0.0)
         if 1 <= rate <= 1000:  # fields left blank hold zero, or noise
-            return Fraction(rate).limit_denominator(1001)
+            return frame_rate(f"{rate:.6g}")
     return None
 
 

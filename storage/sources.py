@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, Protocol
 
 import numpy as np
+
+log = logging.getLogger(__name__)
 
 
 class InputError(ValueError):
@@ -121,3 +124,32 @@ def frame_range(
             f"frames {wanted[0]} to {wanted[1]} were asked for: choose a range inside"
         )
     return wanted
+
+
+def number_shift(
+    source: Source, other: Source, first: int, last: int, *, what: str, remedy: str
+) -> int:
+    """What is added to a frame's number to get that of its mask or true frame.
+
+    0 where every number is there, else in order where the counts agree. The whole source decides,
+    so that a range changes no pair; only where the other does not fit the whole, the range does.
+
+    Args:
+        first, last: the numbers of the frames wanted.
+        what, remedy: the words for the others, and for what to do where they do not fit.
+
+    Raises:
+        InputError: neither numbers nor counts agree.
+    """
+    begin, count = other.info.first_number, other.count()
+    start, size = source.info.first_number, source.count()
+    for low, high in ((start, start + size - 1), (first, last)):
+        if begin <= low and high < begin + count:
+            return 0
+        if count == high - low + 1:
+            log.info("%s: number %d belongs to frame %d", other.info.path, begin, low)
+            return begin - low
+    raise InputError(
+        f"{other.info.path} has {count} {what} ({begin} to {begin + count - 1}), "
+        f"{last - first + 1} frames are wanted ({first} to {last}): {remedy}"
+    )

@@ -154,10 +154,15 @@ def exists(url: str) -> bool:
 
 
 def is_empty(url: str) -> bool:
-    """Return whether nothing lies under `url`: it is absent or an empty folder."""
+    """Return whether nothing lies under `url`: it is absent or an empty folder.
+
+    What a killed process left of a group's description counts for nothing.
+    """
     if is_local(url):
         root = Path(url)
-        return not root.exists() or (root.is_dir() and not any(root.iterdir()))
+        if not root.is_dir():
+            return not root.exists()
+        return all(path.match("zarr.*.partial") for path in root.iterdir())
     return not _find(url)
 
 

@@ -98,6 +98,16 @@ def test_several_wildcards_make_one_name(here):
     assert [shot.name for shot in found] == ["1-sh1", "1-sh2", "2-sh1"]
 
 
+@pytest.mark.parametrize("typed", ["*.mov", "../show [1]/*.mov", "{here}/*.mov"])
+def test_a_folder_with_brackets_in_its_name_is_no_glob(typed, here, monkeypatch):
+    folder = here / "show [1]"
+    folder.mkdir()
+    (folder / "a.mov").touch()
+    monkeypatch.chdir(folder)
+    (shot,) = shots(f"shots={typed.format(here=folder)}", "mask=alpha")
+    assert (shot.name, shot.source) == ("a", f"{folder}/a.mov")
+
+
 ROWS = [
     "source,mask,name,range,priority,export",
     "a.mov,a_mask,,,,",
@@ -111,8 +121,16 @@ LIST = """
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("m.csv", "\n".join(ROWS)), ("m.csv", "\ufeff" + "\r\n".join(ROWS)), ("m.yaml", LIST)],
-    ids=["csv", "csv of a spreadsheet", "yaml"],
+    [
+        ("m.csv", "\n".join(ROWS)),
+        ("M.CSV", "\ufeff" + "\r\n".join(ROWS).replace(",", ";")),
+        ("m.csv", "\n".join(ROWS).replace(",", "\t")),
+        ("m.csv", ",\n\n".join([*ROWS, ",,,,,", ""])),
+        ("m.csv", "\n".join(ROWS).replace(",", " , ")),
+        ("m.yaml", LIST),
+        ("m.YML", LIST),
+    ],
+    ids=["csv", "semicolons", "tabs", "empty rows and columns", "blanks", "yaml", "yml"],
 )
 def test_a_manifests_paths_start_where_it_lies_and_higher_priority_goes_first(name, text, here):
     (here / "show").mkdir()
@@ -176,14 +194,32 @@ def test_every_mistake_of_a_row_gets_its_line(here):
     (here / "m.csv").write_text("source,range,priority\na.mov,x,high\n")
     lines = refusal("shots=m.csv", "mask=alpha").splitlines()
     assert [line.split(" = ")[0] for line in lines] == [
-        f"{here}/m.csv: shot 1: range",
-        f"{here}/m.csv: shot 1: priority",
+        f"{here}/m.csv: line 2: range",
+        f"{here}/m.csv: line 2: priority",
     ]
 
 
-def test_a_row_of_the_table_that_is_too_long_is_refused(here):
-    (here / "m.csv").write_text("source,mask\na.mov,m,what is this\n")
-    assert refusal("shots=m.csv").startswith(f"{here}/m.csv: shot 1: ")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "source,mask\na.mov,m\n\nb.mov,m,what\n",
+            "line 4: more values than columns ('what'); name its column, or put a value that holds "
+            "a separator in quotes",
+        ),
+        ("source,mask,mask\na.mov,m,n\n", "line 1: the column 'mask' stands twice; remove one"),
+        ("\n", "expected a list of shots, each with source and mask"),
+    ],
+)
+def test_a_table_that_is_no_table_is_refused(text, said, here):
+    (here / "m.csv").write_text(text)
+    assert refusal("shots=m.csv") == f"{here}/m.csv: {said}"
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", "True"])
+def test_a_spreadsheets_truth_is_one(value, here):
+    (here / "m.csv").write_text(f"source,mask,few_masks\na.mov,m,{value}\n")
+    assert shots("shots=m.csv")[0].few
 
 
 def test_what_is_not_there_is_named(here):

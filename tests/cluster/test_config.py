@@ -66,6 +66,11 @@ def test_a_word_that_means_text_is_taken_as_it_was_typed(text):
     assert load_config(None, [f"source={text}"]).source == text
 
 
+@pytest.mark.parametrize("word", ["delivery.fps=23.976", "delivery.fps=24000/1001"])
+def test_a_rate_is_kept_as_an_exact_fraction(word):
+    assert load_config(None, [word]).delivery.fps == "24000/1001"
+
+
 def test_a_word_takes_a_value_away_with_null_or_nothing(tmp_path):
     (tmp_path / "run.yaml").write_text("export: a.mov\nmask: m\nfit:\n  steps: 3\n")
     config = load_config(str(tmp_path / "run.yaml"), ["export=null", "mask=", "fit.steps=null"])
@@ -101,8 +106,8 @@ def test_text_in_a_file_keeps_its_zeros_or_is_refused(tmp_path):
         ("range=all", "range = 'all': expected first-last, such as 1001-1048"),
         ("size=8x8", "size = '8x8': expected WIDTHxHEIGHT in pixels, each 16 to 16384, "),
         ("resources.gpus=1.5", "resources.gpus = 1.5: above 1 only a whole number of GPUs "),
-        ("delivery.fps=0", "delivery.fps = '0': frames per second between 0 and 1000"),
-        ("delivery.fps=1/0", "delivery.fps = '1/0': frames per second as 25, 23.976 or "),
+        ("delivery.fps=0", "delivery.fps = '0': expected frames per second as 25, "),
+        ("delivery.fps=1/0", "delivery.fps = '1/0': expected frames per second as 25, "),
         ("name=../up", "name = '../up': '../up' cannot be a name: use letters, digits, "),
         ("source=''", "source = '': is empty"),
         ("fit.steps", "'fit.steps': expected key=value, such as fit.steps=1500"),

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,24 @@ def test_a_place_that_is_no_archive_is_refused(tmp_path, stored):
         Archive.open(str(tmp_path), "a")
     with pytest.raises(InputError, match="a part of an archive"):
         Archive.open(stored(noise(1, 8, 8, 3), None).url)
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_an_archive_that_was_killed_while_it_was_made_is_made_again(tmp_path, monkeypatch, writes):
+    class Killed(BaseException):
+        """Cleans up no more than SIGKILL does."""
+
+    left, replace = iter(range(writes)), Path.replace
+
+    def replace_or_die(path: Path, target: Path) -> Path:
+        if next(left, None) is None:
+            raise Killed
+        return replace(path, target)
+
+    with monkeypatch.context() as patched, suppress(Killed):
+        patched.setattr(Path, "replace", replace_or_die)
+        Archive.open(str(tmp_path / "archive"), "a")
+    assert Archive.open(str(tmp_path / "archive"), "a").shots() == []
 
 
 def test_a_bucket_that_is_not_there_is_named(object_store):

@@ -182,6 +182,19 @@ def test_a_format_that_cannot_hold_the_samples_is_refused_naming_others(
         write_image(tmp_path / name, pixels)
 
 
+@pytest.mark.parametrize(("stated", "rate"), [(23.976, Fraction(24000, 1001)), (24, 24), (0, None)])
+def test_the_rate_that_a_dpx_states_is_taken_exactly(
+    tmp_path: Path, stated: float, rate: Fraction | None
+) -> None:
+    spec = oiio.ImageSpec(WIDTH, HEIGHT, 3, "uint8")
+    spec.attribute("dpx:FrameRate", float(stated))
+    writer = oiio.ImageOutput.create("dpx")
+    assert writer.open(str(tmp_path / "a.dpx"), spec)
+    assert writer.write_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    writer.close()
+    assert describe_image(tmp_path / "a.dpx").fps == rate
+
+
 def test_10_bit_dpx_with_alpha_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="10-bit DPX with alpha"):
         write_image(tmp_path / "a.dpx", noise("uint16", 10, 4), like=like("uint16", 10))
@@ -243,11 +256,31 @@ def test_two_sequences_in_a_folder_are_refused_naming_both(tmp_path: Path) -> No
         open_source(str(folder))
 
 
-def test_two_files_of_one_number_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["", "plate.####.png", "plate.%d.png", "*.png"])
+def test_two_files_of_one_number_are_refused(tmp_path: Path, name: str) -> None:
     folder = write_frames(tmp_path / "in", [1, 2])
     write_frames(folder, [2], "plate.{:05d}.png")
     with pytest.raises(InputError, match="have the same number"):
-        open_source(str(folder))
+        open_source(str(folder / name))
+
+
+def test_a_folder_that_is_there_is_no_part_of_a_glob(tmp_path: Path) -> None:
+    write_frames(tmp_path / "show 1", [7, 8])
+    folder = write_frames(tmp_path / "show [1]", [1, 2, 3])
+    for name, count in (("*.png", 3), ("plate.000[12].png", 2)):
+        assert open_source(str(folder / name)).count() == count
+    assert open_source(str(tmp_path / "show ?" / "*.png")).count() == 2
+    with pytest.raises(InputError, match=r"show \[1\]/a\.mov: no such file"):
+        open_source(str(folder / "a.mov"))
+
+
+def test_a_frame_that_is_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    source = open_source(str(write_frames(tmp_path / "in", [1, 2, 3])))
+    (tmp_path / "in" / "plate.0002.png").unlink()
+    (tmp_path / "in" / "plate.0002.png").symlink_to("/nowhere/x.png")
+    for look in (source.fingerprint, lambda: list(source.frames())):
+        with pytest.raises(InputError, match=r"plate\.0002\.png: .*[Nn]o such file"):
+            look()
 
 
 @pytest.mark.parametrize("name", ["nothing", "in", "in/plate.####.png", "in/*.png", "no/a.##.png"])
@@ -272,6 +305,14 @@ def test_a_frame_unlike_the_first_is_refused_by_name(tmp_path: Path, odd: np.nda
     write_image(folder / "plate.0003.png", odd)
     with pytest.raises(InputError, match=r"plate\.0003\.png: frame 3 is .* the first is 8×6"):
         list(open_source(str(folder)).frames())
+
+
+def test_a_frame_of_another_bit_depth_is_refused_saying_both(tmp_path: Path) -> None:
+    for number, depth in enumerate((10, 16)):
+        pixels = noise("uint16", depth)
+        write_image(tmp_path / f"a.{number}.dpx", pixels, like=like("uint16", depth, "dpx"))
+    with pytest.raises(InputError, match=r"uint16 of 16 bits, the first is .* of 10 bits"):
+        list(open_source(str(tmp_path)).frames())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".exr", ".dpx"])

@@ -200,6 +200,25 @@ def test_truth_unlike_the_frames_is_refused(archive):
         list(ingest(archive, "shot", ArraySource(noise(3, 8, 8, 3)), None, truth=truth))
 
 
+@pytest.mark.parametrize(("begin", "count"), [(1005, 16), (991, 40), (1, 20), (1011, 4)])
+def test_truth_is_matched_as_masks_are(archive, begin, count):
+    source, truth = ArraySource(noise(20, 8, 8, 3), 1001), noise(count, 8, 8, 3, seed=1)
+    mask = ArrayMask(np.ones((20, 8, 8), bool), 1001)
+    other = ArraySource(truth, begin)
+    list(ingest(archive, "shot", source, mask, first=1011, last=1014, truth=other))
+    start = 10 if begin == 1 else 1011 - begin
+    np.testing.assert_array_equal(archive.shot("shot").truth[:], truth[start : start + 4])
+
+
+def test_a_truth_of_other_frames_is_refused_before_any_is_stored(archive):
+    source, truth = ArraySource(noise(20, 8, 8, 3), 1001), ArraySource(noise(16, 8, 8, 3), 1005)
+    said = r"has 16 true frames \(1005 to 1020\), 20 frames are wanted \(1001 to 1020\): give one"
+    with pytest.raises(InputError, match=said):
+        next(ingest(archive, "shot", source, None, truth=truth))
+    assert not archive.shots()
+    assert not truth.reads
+
+
 def test_a_grey_truth_holds_for_every_channel(archive):
     hole, truth = np.ones((3, 8, 8), bool), noise(3, 8, 8, 1)
     source, mask = ArraySource(noise(3, 8, 8, 3)), ArrayMask(hole)

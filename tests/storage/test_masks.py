@@ -56,6 +56,28 @@ def test_masks_with_other_numbers_are_matched_by_order(tmp_path: Path, plates: S
     assert all(np.array_equal(found[n], shape_at(n - 102)) for n in found)
 
 
+@pytest.mark.parametrize(
+    ("begin", "count", "first"),
+    [(0, 8, 0), (0, 8, 1), (1, 8, 0), (1, 8, 1001), (990, 30, 1001)],
+)
+def test_a_range_changes_no_pair_of_frame_and_mask(
+    tmp_path: Path, begin: int, count: int, first: int
+) -> None:
+    source = open_source(write_masks(tmp_path / "plates", list(range(first, first + 8))))
+    folder = write_masks(tmp_path / "masks", list(range(begin, begin + count)))
+    mask = open_mask(folder, source)
+    whole = dict(mask.frames())
+    mask.check(first + 2, first + 4)
+    part = dict(mask.frames(first + 2, first + 4))
+    assert list(part) == [first + 2, first + 3, first + 4]
+    assert all(np.array_equal(part[number], whole[number]) for number in part)
+
+
+def test_masks_of_a_range_alone_are_matched_by_frame_number(tmp_path: Path, plates: Source) -> None:
+    mask = open_mask(write_masks(tmp_path / "masks", [101, 102, 103, 104]), plates)
+    assert all(np.array_equal(hole, shape_at(n % 16)) for n, hole in mask.frames(102, 103))
+
+
 def test_a_wrong_count_is_refused_naming_both(tmp_path: Path, plates: Source) -> None:
     mask = open_mask(write_masks(tmp_path / "masks", [0, 1, 2]), plates)
     for look in (mask.check, lambda: list(mask.frames())):
@@ -208,8 +230,13 @@ def painted(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         (np.zeros((HEIGHT, WIDTH)), np.ones((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH), bool)),
         (np.zeros((HEIGHT, WIDTH)), shape_at(4), shape_at(4)),
         (np.ones((HEIGHT, WIDTH)), shape_at(4), shape_at(4)),
+        (np.ones((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH), bool)),
+        (shape_at(4), np.zeros((HEIGHT, WIDTH)), shape_at(4)),
     ],
-    ids=["colour over opaque alpha", "empty", "black shape in alpha", "white shape in alpha"],
+    ids=[
+        *("colour over opaque alpha", "empty", "black shape in alpha", "white shape in alpha"),
+        *("white and all transparent", "colour over transparent alpha"),
+    ],
 )
 def test_alpha_counts_only_where_colour_carries_no_shape(
     tmp_path: Path, plates: Source, colour: np.ndarray, alpha: np.ndarray, wanted: np.ndarray
