@@ -25,7 +25,7 @@ from cluster.backlog import absolute, output
 from cluster.comparison import page
 from cluster.config import Config
 from cluster.jobs import cores
-from cluster.lease import held
+from cluster.lease import Folder, held
 from cluster.measure import read_measures
 from cluster.plan import Job, Note, fitted_part, plan
 from cluster.prepare import Refused, make_folder, planned_scales, prepare
@@ -52,10 +52,11 @@ def evaluate(config: EvaluateConfig) -> int:
         ConfigError, InputError: nothing could be begun.
     """
     rows, out = rows_of(config), Path(output(config.out))
-    trials = _trials(config, out)
-    archive = Archive.open(str(out / "archive" / _label(config)), "a")
-    with plain_errors(archive.url), held(archive):
-        return _evaluated(config, rows, trials, archive, out)
+    with held(Folder(str(out))):
+        trials = _trials(config, out)
+        archive = Archive.open(str(out / "archive" / _label(config)), "a")
+        with plain_errors(archive.url), held(archive):
+            return _evaluated(config, rows, trials, archive, out)
 
 
 def _evaluated(

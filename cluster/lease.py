@@ -1,6 +1,7 @@
-"""Who may write to an archive: one driver at a time, which holds the archive's lease.
+"""Who may write to a place, an archive or a folder: one driver at a time, which holds its lease.
 
     <archive>/files/lease/00000007.json     the highest number is the lease, until it is `ended`
+    <folder>/lease/00000007.json
 
 To take it is to make the next number, which a store grants once; from then on that file has one
 writer. So a takeover needs no lock, and a driver that slept through it finds the higher number.
@@ -20,7 +21,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from storage import Archive, Files, InputError
 from storage.urls import join
@@ -35,9 +36,30 @@ SILENT_S = 60.0
 """Without a sign of life after which its lease may be taken over."""
 
 
+class Place(Protocol):
+    """What a lease is for: an archive, or a folder."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def files(self) -> Files: ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that one driver at a time writes to; made where it is missing."""
+
+    url: str
+
+    @property
+    def files(self) -> Files:
+        return Files(self.url)
+
+
 @dataclass(frozen=True)
 class Lease:
-    """That a driver writes to an archive.
+    """That a driver writes to a place.
 
     Attributes:
         token: drawn for this lease alone.
@@ -84,16 +106,17 @@ def standing(lease: Lease | None, now: float, machine: str, started: str) -> Sta
 
 
 @contextlib.contextmanager
-def held(archive: Archive, *, beat_s: float = BEAT_S) -> Iterator[None]:
-    """Hold the archive's lease while this is open; a lease lost ends the run as SIGTERM does.
+def held(place: Place, *, beat_s: float = BEAT_S) -> Iterator[None]:
+    """Hold the place's lease while this is open; a lease lost ends the run as SIGTERM does.
 
     Raises:
         InputError: another driver holds it.
     """
-    files = Files(join(archive.files.url, "lease"))
-    number, lease = _taken(files, archive.url, beat_s)
+    files = Files(join(place.files.url, "lease"))
+    number, lease = _taken(files, place.url, beat_s)
     over = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(files, number, lease, over, beat_s), daemon=True)
+    asked = files, place.url, number, lease, over, beat_s
+    keeper = threading.Thread(target=_keep, args=asked, daemon=True)
     keeper.start()
     try:
         yield
@@ -138,16 +161,16 @@ def _taken(files: Files, place: str, beat_s: float) -> tuple[int, Lease]:
             return number + 1, lease
 
 
-def _keep(files: Files, number: int, lease: Lease, over: threading.Event, beat_s: float) -> None:
+def _keep(
+    files: Files, place: str, number: int, lease: Lease, over: threading.Event, beat_s: float
+) -> None:
     """Give a sign of life every so often; at the end, say that it is over."""
     while not over.wait(beat_s):
         # A store that does not answer is not ours to report: the jobs run into it too.
         with contextlib.suppress(Exception):
             at, found = latest(files)
             if found is None or (at, found.token) != (number, lease.token):
-                print(
-                    f"the archive was taken over by {found or 'nobody'}; this run stops", flush=True
-                )
+                print(f"{place}: taken over by {found or 'nobody'}; this run stops", flush=True)
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             files.write(_name(number), _dump(replace(lease, seen=time.time())))
@@ -171,7 +194,7 @@ def latest(files: Files) -> tuple[int, Lease | None]:
         except (ValueError, TypeError):
             raise InputError(
                 f"{join(files.url, name)}: is no lease that this version can read; remove it if "
-                "nothing else writes to the archive"
+                "nothing else writes there"
             ) from None
     return 0, None
 

@@ -232,7 +232,9 @@ def _write_masks(
     """Write the masks of a protocol that are not the sequence's own."""
     place = Path(trial.shot.mask)
     if trial.protocol == "fixed" and not place.exists():
-        _write_mask(place, centre_rectangle(*size).numpy())
+        part = place.with_name(f".{place.name}")
+        _write_mask(part, centre_rectangle(*size).numpy())
+        part.rename(place)
     if trial.protocol == "shuffle":
         masks = folder / donor / "masks"
         order = back_and_forth(counts[donor], counts[trial.sequence])

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from cluster.backlog import output
 from cluster.config import Config, fit_config
+from cluster.lease import Folder, held
 from cluster.outcome import Outcome, markdown, recommended
 from cluster.prepare import make_folder
 from cluster.running import configured, fitted_to, runner
@@ -51,10 +52,11 @@ def sweep(config: SweepConfig) -> int:
         base, need = fitted_to(base, machines)
         folder = _folder(config, base, space, archive, shots)
         task = Task(archive.url, tuple(s.name for s in shots), base, config.budget_steps, need)
-        print(f"{config.trials} trials on {', '.join(task.shots)}, in {folder}", flush=True)
-        trials = on_tune.search(task, config, space, folder / "tune")
-    outcome = Outcome(folder.name, task, space, trials, config.trials)
-    _write(outcome, folder)
+        with held(Folder(str(folder))):
+            print(f"{config.trials} trials on {', '.join(task.shots)}, in {folder}", flush=True)
+            trials = on_tune.search(task, config, space, folder / "tune")
+            outcome = Outcome(folder.name, task, space, trials, config.trials)
+            _write(outcome, folder)
     if stop():
         print("stopped; the same command goes on from here")
         return 128 + stop.signal

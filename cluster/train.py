@@ -17,6 +17,7 @@ from typing import Any
 from cluster import __version__
 from cluster.failures import classify
 from cluster.initial import Start
+from cluster.lease import Folder, held
 from cluster.order import Crew, Order, fitted, survey
 from cluster.progress import LINE_EVERY_S
 from cluster.running import configured, runner
@@ -50,7 +51,9 @@ def train(config: Training) -> int:
                 print(f"{order.out}: trained already, from the same shots and configuration")
                 return 0
             print(_told(order, crew), flush=True)
-            content = on_train.run_training(order, f"{order.out}.train", crew, stop, _teller(order))
+            folder = f"{order.out}.train"
+            with held(Folder(folder)):
+                content = on_train.run_training(order, folder, crew, stop, _teller(order))
     except (ConfigError, InputError):
         raise
     except Exception as error:

@@ -12,6 +12,7 @@ from evaluation_fakes import TINY, davis
 
 from cluster.config import fit_config
 from cluster.evaluate import main
+from cluster.lease import Folder, held
 from cluster.rows import EvaluateConfig, load_evaluation, rows_of
 from cluster.strict import CONFIGS, ConfigError, merged
 from storage import Archive
@@ -65,6 +66,13 @@ def test_a_second_run_repeats_nothing(here):
 def is_work(path: Path) -> bool:
     """Whether a file is a clip, a shot, a result or its measures: all but table, page, lease."""
     return path.is_file() and path.parts[1] in ("clips", "archive") and "lease" not in path.parts
+
+
+def test_two_at_a_time_do_not_write_one_folder(here, capsys):
+    with held(Folder(str(here / "out"))):
+        assert evaluate() == 2
+    assert f"{here / 'out'}: in use by" in capsys.readouterr().err
+    assert not (here / "out" / "clips").exists()
 
 
 def test_another_row_leaves_those_done_as_they_are(here):

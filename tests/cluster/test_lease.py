@@ -18,7 +18,7 @@ import pytest
 from job_fakes import QUICK, moving_hole, pixels, write_shot
 
 from cluster.launch import main
-from cluster.lease import QUIET_S, Lease, held, latest, standing
+from cluster.lease import QUIET_S, Folder, Lease, held, latest, standing
 from cluster.stop import Stop
 from storage import Archive, Files, InputError
 from storage.urls import join
@@ -68,6 +68,14 @@ def test_a_second_driver_is_told_who_holds_the_archive_and_what_to_do(archive):
     assert f"{archive.url}: in use by ana on render07 (process 4711, job restore-042)" in said
     assert "4 s ago; wait for its end or stop it" in said
     assert "\n" not in said
+
+
+def test_a_folder_has_a_lease_as_an_archive_has(tmp_path):
+    folder = Folder(str(tmp_path / "sweep"))
+    with held(folder), pytest.raises(InputError, match="sweep: in use by"), held(folder):
+        pass
+    with held(folder):
+        pass
 
 
 def test_a_lease_is_free_again_at_its_end_also_after_an_error(archive):
