@@ -70,7 +70,7 @@ def works(options: argparse.Namespace) -> list[Work]:
 
 
 def kept(file: Path | None, wanted: Sequence[Work]) -> dict[Work, Figures]:
-    """Return what a file already holds of what is wanted.
+    """Return what a file already holds of what is wanted; take off a line that was cut short.
 
     Raises:
         SystemExit: it holds something else.
@@ -78,7 +78,10 @@ def kept(file: Path | None, wanted: Sequence[Work]) -> dict[Work, Figures]:
     if file is None or not file.exists():
         return {}
     by_key, found = {work.key: work for work in wanted}, dict[Work, Figures]()
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    whole, _, torn = file.read_text(encoding="utf-8").rpartition("\n")
+    if torn:
+        file.write_text(whole and f"{whole}\n", encoding="utf-8")
+    for number, line in enumerate(whole.splitlines(), 1):
         try:
             record = json.loads(line)
             key, figures = json.dumps(record["work"], sort_keys=True), Figures(**record["figures"])

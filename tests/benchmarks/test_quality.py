@@ -101,6 +101,14 @@ def test_another_setting_is_another_work(tmp_path: Path) -> None:
         kept(tmp_path / "out.json", [work])
 
 
+def test_a_line_that_was_cut_short_is_taken_off(tmp_path: Path) -> None:
+    work = Work("a/clip", None, SIZE, "Telea")
+    file = tmp_path / "out.json"
+    file.write_text('{"work": {"cl')
+    assert kept(file, [work]) == {}
+    assert file.read_text() == ""
+
+
 def test_one_clip_alone_has_no_other_whose_masks_to_take(two: list[str]) -> None:
     with pytest.raises(SystemExit, match="another clip's masks"):
         main(two[:1])
