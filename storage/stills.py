@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +33,8 @@ HOLDS = {
     ".jpg": {"uint8"},
     ".jpeg": {"uint8"},
 }
+DPX_NAME = slice(36, 136)
+"""Where a DPX file says what it is called."""
 
 
 def patch_image(
@@ -44,9 +48,10 @@ def patch_image(
 
     Raises:
         InputError: the source is damaged, or the target's format cannot hold it.
+        OSError: the disk does not take it.
     """
     if patch is None and _suffix(source) == _suffix(target):
-        shutil.copyfile(source, target)
+        Path(target).write_bytes(Path(source).read_bytes())
         return
     with opened_image(source) as image:
         spec = image.spec()
@@ -72,6 +77,7 @@ def write_image(
 
     Raises:
         InputError: the format is not known or cannot hold this dtype.
+        OSError: the disk does not take it.
     """
     height, width, channels = pixels.shape
     spec = oiio.ImageSpec(width, height, channels, OIIO_TYPES[pixels.dtype.name])
@@ -137,14 +143,36 @@ def _write(
     if suffix == ".dpx" and bit_depth == 10 and pixels.shape[-1] == 4:
         raise InputError(f"{name}: 10-bit DPX with alpha is not kept exactly: choose .png or .tif")
     _make_lossless(spec, suffix, pixels.dtype, bit_depth)
-    image = oiio.ImageOutput.create(name)
-    if image is None or not image.open(name, spec):
-        reason = one_line(image.geterror() if image else oiio.geterror())
-        raise OSError(f"{name} cannot be written ({reason})")
-    good = image.write_image(np.ascontiguousarray(pixels))
-    good = image.close() and good
-    if not good:
-        raise OSError(f"{name} cannot be written ({one_line(image.geterror())})")
+    Path(target).write_bytes(_encoded(Path(name), pixels, spec))
+
+
+def _encoded(target: Path, pixels: np.ndarray, spec: oiio.ImageSpec) -> bytearray:
+    """The bytes of the file. OIIO does not tell of a disk that is full, Python does: it writes."""
+    suffix = target.suffix.lower()
+    with _in_memory() as place:
+        image = oiio.ImageOutput.create(suffix[1:])
+        assert image is not None
+        good = image.open(place, spec) and image.write_image(np.ascontiguousarray(pixels))
+        if not (image.close() and good):
+            raise OSError(f"{target} cannot be written ({one_line(image.geterror())})")
+        data = bytearray(Path(place).read_bytes())
+    if suffix == ".dpx":
+        data[DPX_NAME] = os.fsencode(target.name)[:99].ljust(100, b"\0")
+    return data
+
+
+@contextlib.contextmanager
+def _in_memory() -> Iterator[str]:
+    """The path of an empty file in memory; outside Linux, where there is none, in a folder."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"{folder}/image"
+        return
+    file = os.memfd_create("image")
+    try:
+        yield f"/proc/self/fd/{file}"
+    finally:
+        os.close(file)
 
 
 def _make_lossless(spec: oiio.ImageSpec, suffix: str, dtype: np.dtype, bit_depth: int) -> None:

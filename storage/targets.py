@@ -93,6 +93,9 @@ class Target:
             shutil.rmtree(partial, ignore_errors=True)
 
     def _publish(self, partial: Path) -> None:
+        for file in partial.iterdir():
+            with open(file, "rb") as written:
+                os.fsync(written.fileno())  # a file server may tell only now that it is full
         if self.kind == "folder" and not self.existing([]):
             if self.folder.exists():
                 self.folder.rmdir()

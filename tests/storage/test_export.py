@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 from fractions import Fraction
 
@@ -12,6 +14,7 @@ from storage.masks import open_mask
 from storage.media import open_source
 from storage.sources import InputError
 from storage.stills import write_image
+from storage.urls import PlaceError
 
 FIRST = 101
 
@@ -282,6 +285,22 @@ def test_an_export_that_is_stopped_leaves_nothing(archive, sequence, tmp_path):
     steps = export(version.shot, "one", tmp_path / "out")
     next(steps)
     steps.close()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("target", ["out", "out.mkv"])
+def test_what_the_disk_does_not_keep_is_not_published(
+    archive, sequence, tmp_path, monkeypatch, target
+):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    before = sorted(tmp_path.iterdir())
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("storage.targets.os.fsync", full)
+    with pytest.raises(PlaceError, match=f"{target}: the disk is full"):
+        list(export(version.shot, "one", tmp_path / target, fps=Fraction(25)))
     assert sorted(tmp_path.iterdir()) == before
 
 
