@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from storage.mask_versions import MaskVersion
 from storage.shots import Shot, Version
 from storage.sources import InputError, Patch, SourceInfo
 from storage.stills import delivery_suffix
-from storage.targets import Target
+from storage.targets import Target, fingerprint
 
 What = Literal["result", "fill", "confidence", "mask"]
 
@@ -120,23 +121,23 @@ class Delivery:
         alpha = (hole * filled.dtype.type(opaque)).astype(filled.dtype)
         return np.concatenate([colours, alpha[..., None]], axis=-1)
 
-    def written_before(self) -> bool:
-        """Return whether what lies at the target is this very export."""
+    def lies_in(self, *folders: Path) -> bool:
+        """Return whether the files there, in the first folder that has each, are this export's."""
         found = self._keeper.attrs.get("exports", {}).get(str(self.target.path))
-        return found is not None and found == self._record()
+        return found is not None and found == self._record(*folders)
 
-    def remember(self) -> None:
+    def remember(self, folder: Path) -> None:
+        """Keep what is written in this folder, where the archive is open to write."""
         if self.shot.mode == "a":
             known = self._keeper.attrs.get("exports", {})
-            self._keeper.update(exports=known | {str(self.target.path): self._record()})
+            self._keeper.update(exports=known | {str(self.target.path): self._record(folder)})
 
     @property
     def _keeper(self) -> Shot | Version | MaskVersion:
         return self.masks or self.version or self.shot
 
-    def _record(self) -> dict[str, Any]:
-        files = self.target.fingerprint(self.names())
-        return {"what": self.what, **self.settings, "files": files}
+    def _record(self, *folders: Path) -> dict[str, Any]:
+        return {"what": self.what, **self.settings, "files": fingerprint(self.names(), *folders)}
 
 
 def _with_suffix(name: str, suffix: str) -> str:

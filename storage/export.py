@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -76,14 +76,13 @@ def export(
     )
     job.check()
     with plain_errors(str(job.target.path)):
-        if not overwrite and job.target.existing(job.names()):
-            if not job.written_before():
-                raise InputError(f"{job.target.path}: exists; choose another name, or overwrite it")
+        if not overwrite and _delivered(job):
             yield len(shot)
             return
         with job.target.being_written() as folder:
             yield from _write(job, folder, codec, crf, fps, source)
-        job.remember()
+            job.remember(folder)
+        job.target.publish(folder)
 
 
 def remake(
@@ -118,8 +117,8 @@ def remake(
     job.check()
     info, names = replace(shot.info, height=size[0], width=size[1]), job.names()
     with plain_errors(str(job.target.path)):
-        if not overwrite and job.target.existing(names):
-            raise InputError(f"{job.target.path}: exists; choose another name, or overwrite it")
+        if not overwrite:
+            _check_free(job)
         with job.target.being_written() as folder:
             if job.target.kind == "movie" and shot.info.kind == "movie":
                 movie = _same_source(shot, source)
@@ -145,6 +144,29 @@ def remake(
                 yield from _side_by_side(
                     lambda pair: write_image(*pair, like=info), zip(files, pictures, strict=True)
                 )
+        job.target.publish(folder)
+
+
+def _delivered(job: Delivery) -> bool:
+    """Whether this export lies at its target; one killed on its way there is moved there now.
+
+    Raises:
+        InputError: something else is there.
+    """
+    target = job.target
+    if job.lies_in(target.folder):
+        return True
+    halfway = job.lies_in(target.partial, target.folder)
+    arrived = [name for name in job.names() if not (target.partial / name).exists()]
+    _check_free(job, arrived if halfway else ())
+    if halfway:
+        target.publish(target.partial)
+    return halfway
+
+
+def _check_free(job: Delivery, ours: Sequence[str] = ()) -> None:
+    if job.target.existing(job.names(), ours):
+        raise InputError(f"{job.target.path}: exists; choose another name, or overwrite it")
 
 
 def _write(

@@ -2,6 +2,7 @@ import errno
 import os
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -286,6 +287,70 @@ def test_an_export_that_is_stopped_leaves_nothing(archive, sequence, tmp_path):
     next(steps)
     steps.close()
     assert sorted(tmp_path.iterdir()) == before
+
+
+class Killed(BaseException):
+    """What ends a process: nothing is tidied up on its way."""
+
+
+def killed_moving(monkeypatch, moved, steps):
+    """Run the steps, killed after so many of its files are moved into place."""
+    moves, left = os.replace, [moved]
+
+    def move(old, new):
+        if Path(old).parent.suffix == ".partial":
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+        moves(old, new)
+
+    with monkeypatch.context() as process:
+        process.setattr("storage.targets.os.replace", move)
+        with pytest.raises(Killed):
+            list(steps)
+
+
+@pytest.mark.parametrize("moved", [0, 1])
+@pytest.mark.parametrize("target", ["there", "new/clean.%d.png"])
+def test_an_export_killed_as_it_is_published_is_published_by_the_next(
+    archive, sequence, tmp_path, monkeypatch, target, moved
+):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    (tmp_path / "there").mkdir()
+    folder = tmp_path / target.split("/")[0]
+    killed_moving(monkeypatch, moved, export(version.shot, "one", tmp_path / target))
+    assert len(list(folder.glob("*.png"))) == moved
+    assert list(export(version.shot, "one", tmp_path / target)) == [2]
+    np.testing.assert_array_equal(pixels_of(folder), results_of(version))
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_an_export_killed_as_it_is_published_replaces_no_other_file(
+    archive, sequence, tmp_path, monkeypatch
+):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    target = tmp_path / "new" / "clean.%04d.png"
+    killed_moving(monkeypatch, 1, export(version.shot, "one", target))
+    (tmp_path / "new" / "clean.0102.png").write_bytes(b"mine")
+    with pytest.raises(InputError, match="exists"):
+        list(export(version.shot, "one", target))
+    assert (tmp_path / "new" / "clean.0102.png").read_bytes() == b"mine"
+    list(export(version.shot, "one", target, overwrite=True))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "new"), results_of(version))
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_empty_folder_is_filled_and_stays_the_same_folder(archive, sequence, tmp_path, link):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "link").symlink_to("volume")
+    before = (tmp_path / "volume").stat().st_ino
+    target = tmp_path / ("link" if link else "volume")
+    list(export(version.shot, "one", target))
+    assert target.is_symlink() == link
+    assert (tmp_path / "volume").stat().st_ino == before
+    np.testing.assert_array_equal(pixels_of(tmp_path / "volume"), results_of(version))
+    assert list(export(version.shot, "one", target)) == [2]
 
 
 @pytest.mark.parametrize("target", ["out", "out.mkv"])
