@@ -133,7 +133,7 @@ def _check_target(shot: ShotSpec, version: str, archive: Archive, overwrite: boo
         raise InputError(
             f"{target.path}: exists; choose another export, or delivery.overwrite=true"
         )
-    make_folder(str(target.folder.parent if target.kind == "folder" else target.folder))
+    make_folder(str(target.partial.parent))
 
 
 def make_folder(folder: str) -> None:

@@ -221,6 +221,15 @@ def test_a_place_that_cannot_be_made_is_refused_before_the_work(here, capsys):
     assert Archive.open("runs/archive").shots() == []
 
 
+def test_a_folder_that_is_there_may_lie_in_a_closed_one(here, monkeypatch, capsys):
+    closed, access = here / "closed", os.access
+    (closed / "deliveries").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda at, mode: at != str(closed) and access(at, mode))
+    assert "no permission" in refusal(capsys, "export=closed/new")
+    assert launch("export=closed/deliveries") == 0
+    assert len(list((closed / "deliveries").iterdir())) == 3
+
+
 def test_a_signal_ends_the_run_with_a_checkpoint_and_its_number(here, capsys):
     handler = signal.getsignal(signal.SIGTERM)
     begun = here / "runs" / "archive" / "one" / "results" / "v001" / "zarr.json"
