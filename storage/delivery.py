@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from storage.deliverable import check_form
 from storage.ingest import FILE_NAMES
 from storage.mask_versions import MaskVersion
 from storage.shots import Shot, Version
@@ -59,6 +60,7 @@ class Delivery:
                 f"{needed.url}: {int(done.sum())} of {len(done)} frames are done, frame "
                 f"{missing} is the first missing; run its job to the end"
             )
+        check_form(self.info(), self.target, self.suffix(), self.settings["codec"])
 
     @property
     def patches(self) -> bool:
@@ -68,14 +70,19 @@ class Delivery:
 
     def names(self) -> list[str]:
         """Return the names of the files to write, one a frame or one movie."""
-        if self.target.kind == "movie":
-            return [self.target.name]
-        if self.target.kind == "pattern":
-            return [self.target.numbered(int(number)) for number in self.shot.numbers]
-        stored = self.shot.files.read(FILE_NAMES)
-        if stored is None:
+        if self.target.kind != "folder":
+            return self.target.names(self.shot.numbers)
+        if (stored := self._stored_names()) is None:
             return [f"{self.shot.name}.{n:04d}{self.suffix()}" for n in self.shot.numbers]
-        return [_with_suffix(name, self.suffix()) for name in json.loads(stored)]
+        return [_with_suffix(name, self.suffix()) for name in stored]
+
+    def sources(self, place: str | None) -> list[Path]:
+        """Return the files of the shot's source, which lies where it did or at `place` now."""
+        path = Path(place or self.shot.info.path)
+        names = self._stored_names()
+        if names is None:
+            return [path]
+        return [(path if path.is_dir() else path.parent) / name for name in names]
 
     def suffix(self) -> str:
         usual = delivery_suffix(self.shot.info)
@@ -131,6 +138,10 @@ class Delivery:
         if self.shot.mode == "a":
             known = self._keeper.attrs.get("exports", {})
             self._keeper.update(exports=known | {str(self.target.path): self._record(folder)})
+
+    def _stored_names(self) -> list[str] | None:
+        stored = self.shot.files.read(FILE_NAMES)
+        return None if stored is None else list(json.loads(stored))
 
     @property
     def _keeper(self) -> Shot | Version | MaskVersion:

@@ -91,6 +91,20 @@ def write_image(
     _write(target, pixels, spec, depth)
 
 
+def check_format(target: str | os.PathLike[str], dtype: str, bit_depth: int, channels: int) -> None:
+    """Refuse an image format that cannot hold such samples; the target's suffix decides it.
+
+    Raises:
+        InputError: it cannot, or is not known.
+    """
+    suffix, name = _suffix(target), os.fspath(target)
+    if dtype not in HOLDS.get(suffix, ()):
+        fit = ", ".join(sorted(s for s, kinds in HOLDS.items() if dtype in kinds))
+        raise InputError(f"{name}: this format cannot hold {dtype}: choose one of {fit}")
+    if suffix == ".dpx" and bit_depth == 10 and channels == 4:
+        raise InputError(f"{name}: 10-bit DPX with alpha is not kept exactly: choose .png or .tif")
+
+
 def delivery_suffix(info: SourceInfo) -> str:
     """Suffix, with its dot, of the format in which frames of this source lose nothing."""
     if info.kind == "movie" or info.pixel_format in LOSSY:
@@ -134,16 +148,9 @@ def _reaching(
 def _write(
     target: str | os.PathLike[str], pixels: np.ndarray, spec: oiio.ImageSpec, bit_depth: int
 ) -> None:
-    suffix, name = _suffix(target), os.fspath(target)
-    if pixels.dtype.name not in HOLDS.get(suffix, ()):
-        fit = ", ".join(sorted(s for s, kinds in HOLDS.items() if pixels.dtype.name in kinds))
-        raise InputError(
-            f"{name}: this format cannot hold {pixels.dtype.name}: choose one of {fit}"
-        )
-    if suffix == ".dpx" and bit_depth == 10 and pixels.shape[-1] == 4:
-        raise InputError(f"{name}: 10-bit DPX with alpha is not kept exactly: choose .png or .tif")
-    _make_lossless(spec, suffix, pixels.dtype, bit_depth)
-    Path(target).write_bytes(_encoded(Path(name), pixels, spec))
+    check_format(target, pixels.dtype.name, bit_depth, pixels.shape[-1])
+    _make_lossless(spec, _suffix(target), pixels.dtype, bit_depth)
+    Path(target).write_bytes(_encoded(Path(target), pixels, spec))
 
 
 def _encoded(target: Path, pixels: np.ndarray, spec: oiio.ImageSpec) -> bytearray:

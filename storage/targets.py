@@ -6,15 +6,16 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from storage.encoders import DEFAULT_CODECS
 from storage.sources import InputError
 
-MOVIE_SUFFIXES = (".mkv", ".mp4", ".mov", ".m4v", ".avi", ".webm", ".mxf", ".ts")
+MOVIE_SUFFIXES = (*DEFAULT_CODECS, ".avi", ".webm", ".mxf", ".ts")  # the latter are not written
 IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".jpg", ".jpeg")
 _NUMBER = re.compile(r"%0?(\d*)d|(#+)")
 
@@ -57,8 +58,13 @@ class Target:
     def path(self) -> Path:
         return self.folder / self.name
 
-    def numbered(self, number: int) -> str:
-        """Return the pattern's file name for a frame number."""
+    def names(self, numbers: Iterable[int]) -> list[str]:
+        """Return the files' names by the frames' numbers; a folder leaves them open."""
+        if self.kind == "movie":
+            return [self.name]
+        return [self._numbered(int(number)) for number in numbers] if self.name else []
+
+    def _numbered(self, number: int) -> str:
         return _NUMBER.sub(lambda found: f"{number:0{_digits(found)}d}", self.name, count=1)
 
     @property
@@ -87,8 +93,10 @@ class Target:
             for file in partial.iterdir():
                 with open(file, "rb") as written:
                     os.fsync(written.fileno())  # a file server may tell only now that it is full
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and str(error.filename).startswith(str(partial)):
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
             raise
 
     def publish(self, partial: Path) -> None:

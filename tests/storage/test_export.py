@@ -289,6 +289,27 @@ def test_an_export_that_is_stopped_leaves_nothing(archive, sequence, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("target", ["plate", "plate/plate.%04d.png", "link"])
+def test_the_source_is_not_overwritten(archive, sequence, tmp_path, target):
+    pixels = noise(2, 20, 30, 3)
+    version = filled(shot_of(archive, sequence(pixels), square(2, 20, 30)))
+    (tmp_path / "link").symlink_to("plate")
+    with pytest.raises(InputError, match=r"plate\.0101\.png is read from there"):
+        list(export(version.shot, "one", tmp_path / target, overwrite=True))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "plate"), pixels)
+    moved = shutil.move(str(tmp_path / "plate"), str(tmp_path / "moved"))
+    with pytest.raises(InputError, match="is read from there"):
+        list(export(version.shot, "one", moved, source=moved, overwrite=True))
+
+
+def test_the_source_movie_is_not_overwritten(archive, movie, tmp_path):
+    version = filled(shot_of(archive, movie, square(6, 48, 64)))
+    for what in ("result", "confidence"):
+        with pytest.raises(InputError, match=r"plate\.mkv is read from there"):
+            list(export(version.shot, "one", movie, what=what, overwrite=True))
+    np.testing.assert_array_equal(pixels_of(movie), version.shot.frames[:])
+
+
 class Killed(BaseException):
     """What ends a process: nothing is tidied up on its way."""
 
