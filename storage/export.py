@@ -62,7 +62,7 @@ def export(
         codec, crf: of a movie; by default what the target's suffix stands for.
         fps: of a movie made of a sequence, where the sequence states none.
         source: where the shot's source lies now, if it moved.
-        overwrite: replace what is at the target.
+        overwrite: replace what is at the target; in a folder, an earlier delivery whole.
 
     Raises:
         InputError: the version is not complete, the source is gone or changed, the target exists or
@@ -83,10 +83,13 @@ def export(
             return
         check_apart(job.target, job.names(), job.sources(source))
         original = _same_source(job, source) if job.patches else None
+        outdated = job.outdated() if overwrite else []
         with job.target.being_written() as folder:
             yield from _write(job, folder, original, codec, crf, fps)
             job.remember(folder)
         job.target.publish(folder)
+        for name in outdated:
+            (job.target.folder / name).unlink()
 
 
 def remake(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from storage_fakes import ArrayMask, drawn, noise, square
 
+from storage.archive import Archive
 from storage.export import export
 from storage.ingest import ingest
 from storage.masks import open_mask
@@ -378,7 +379,8 @@ def test_an_empty_folder_is_filled_and_stays_the_same_folder(archive, sequence, 
 def test_what_the_disk_does_not_keep_is_not_published(
     archive, sequence, tmp_path, monkeypatch, target
 ):
-    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    shot = Archive.open(archive.url).shot("shot")
     before = sorted(tmp_path.iterdir())
 
     def full(_):
@@ -386,7 +388,7 @@ def test_what_the_disk_does_not_keep_is_not_published(
 
     monkeypatch.setattr("storage.targets.os.fsync", full)
     with pytest.raises(PlaceError, match=f"{target}: the disk is full"):
-        list(export(version.shot, "one", tmp_path / target, fps=Fraction(25)))
+        list(export(shot, "one", tmp_path / target, fps=Fraction(25)))
     assert sorted(tmp_path.iterdir()) == before
 
 
@@ -398,6 +400,34 @@ def test_other_files_in_a_folder_stay_when_it_is_overwritten(archive, sequence, 
     list(export(shot, "one", tmp_path / "out", overwrite=True))
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["notes.txt", "plate.0101.png", "plate.0102.png"]
+
+
+def test_of_a_delivery_that_is_overwritten_nothing_is_left(archive, sequence, tmp_path):
+    plate = open_source(sequence(noise(4, 20, 30, 3)))
+    other = open_source(sequence(noise(2, 20, 30, 3), name="other"))
+    for name, source, last in (("long", plate, None), ("short", plate, 102), ("other", other, 102)):
+        list(ingest(archive, name, source, None, last=last))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+
+    def delivered(name):
+        list(export(archive.shot(name), None, tmp_path / "out", overwrite=True))
+        return sorted(path.name for path in (tmp_path / "out").iterdir())
+
+    plates = [f"plate.{number:04d}.png" for number in range(101, 105)]
+    assert delivered("long") == ["notes.txt", *plates]
+    assert delivered("short") == ["notes.txt", *plates[:2]]
+    assert delivered("other") == ["notes.txt", "other.0101.png", "other.0102.png", *plates[:2]]
+
+
+def test_of_a_delivery_that_was_painted_over_nothing_is_removed(archive, sequence, tmp_path):
+    plate = open_source(sequence(noise(4, 20, 30, 3)))
+    for name, last in (("long", None), ("short", 102)):
+        list(ingest(archive, name, plate, None, last=last))
+    list(export(archive.shot("long"), None, tmp_path / "out"))
+    write_image(tmp_path / "out" / "plate.0103.png", noise(20, 30, 3, seed=4))
+    list(export(archive.shot("short"), None, tmp_path / "out", overwrite=True))
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_a_version_that_is_not_finished_is_refused_naming_the_frame(archive, sequence, tmp_path):
