@@ -99,7 +99,8 @@ def check_format(target: str | os.PathLike[str], dtype: str, bit_depth: int, cha
     """
     suffix, name = _suffix(target), os.fspath(target)
     if dtype not in HOLDS.get(suffix, ()):
-        fit = ", ".join(sorted(s for s, kinds in HOLDS.items() if dtype in kinds))
+        exact = {s: kinds for s, kinds in HOLDS.items() if s[1:] not in LOSSY}
+        fit = ", ".join(sorted(s for s, kinds in exact.items() if dtype in kinds))
         raise InputError(f"{name}: this format cannot hold {dtype}: choose one of {fit}")
     if suffix == ".dpx" and bit_depth == 10 and channels == 4:
         raise InputError(f"{name}: 10-bit DPX with alpha is not kept exactly: choose .png or .tif")

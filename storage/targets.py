@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from storage.encoders import DEFAULT_CODECS
+from storage.pictures import LOSSY
 from storage.sources import InputError
 
 MOVIE_SUFFIXES = (*DEFAULT_CODECS, ".avi", ".webm", ".mxf", ".ts")  # the latter are not written
-IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx")
 _NUMBER = re.compile(r"%0?(\d*)d|(#+)")
 
 
@@ -39,7 +40,7 @@ class Target:
         """Read a movie's file name, a folder, or a pattern with `%04d` or `####`.
 
         Raises:
-            InputError: it is a URL, or a file of no known kind.
+            InputError: it is a URL, or a file of a kind that is not known or loses samples.
         """
         if "://" in os.fspath(text):
             raise InputError(f"{text}: an export goes to a local path")
@@ -47,6 +48,8 @@ class Target:
         suffix = path.suffix.lower()
         if suffix in MOVIE_SUFFIXES:
             return cls("movie", path.parent, path.name)
+        if suffix[1:] in LOSSY:
+            raise InputError(f"{path}: JPEG changes pixels outside the hole; write {path.stem}.png")
         if _NUMBER.search(path.name):
             _check_image_suffix(path)
             return cls("pattern", path.parent, path.name)

@@ -469,7 +469,13 @@ def test_a_real_movie_with_sound_keeps_all_but_its_hole(archive, clips, tmp_path
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("s3://bucket/out.mkv", "local path"), ("still.png", "no number"), ("a.%d.gif", "unknown")],
+    [
+        ("s3://bucket/out.mkv", "local path"),
+        ("still.png", "no number"),
+        ("a.%d.gif", "unknown"),
+        ("a.%04d.jpg", r"JPEG changes pixels outside the hole; write a\.%04d\.png"),
+        ("a.####.JPEG", r"JPEG changes pixels outside the hole; write a\.####\.png"),
+    ],
 )
 def test_a_target_that_cannot_be_is_refused(archive, sequence, tmp_path, target, message):
     version = filled(shot_of(archive, sequence(noise(1, 20, 30, 3)), None))
