@@ -89,7 +89,7 @@ def export(
             job.remember(folder)
         job.target.publish(folder)
         for name in outdated:
-            (job.target.folder / name).unlink()
+            (job.target.folder / name).unlink(missing_ok=True)
 
 
 def remake(

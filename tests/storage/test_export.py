@@ -320,7 +320,7 @@ def killed_moving(monkeypatch, moved, steps):
     moves, left = os.replace, [moved]
 
     def move(old, new):
-        if Path(old).parent.suffix == ".partial":
+        if any(part[0] == "." and part.endswith(".partial") for part in Path(old).parts[-2:]):
             if left[0] == 0:
                 raise Killed
             left[0] -= 1
@@ -332,8 +332,10 @@ def killed_moving(monkeypatch, moved, steps):
             list(steps)
 
 
-@pytest.mark.parametrize("moved", [0, 1])
-@pytest.mark.parametrize("target", ["there", "new/clean.%d.png"])
+@pytest.mark.parametrize(
+    ("target", "moved"),
+    [("new", 0), ("there", 0), ("there", 1), ("new/clean.%d.png", 0), ("new/clean.%d.png", 1)],
+)
 def test_an_export_killed_as_it_is_published_is_published_by_the_next(
     archive, sequence, tmp_path, monkeypatch, target, moved
 ):
