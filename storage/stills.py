@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,8 @@ HOLDS = {
     ".jpg": {"uint8"},
     ".jpeg": {"uint8"},
 }
-DPX_NAME = slice(36, 136)
-"""Where a DPX file says what it is called."""
+DPX_NAME = 36
+"""Where a DPX file says what it is called, in 100 bytes."""
 
 
 def patch_image(
@@ -51,7 +52,7 @@ def patch_image(
         OSError: the disk does not take it.
     """
     if patch is None and _suffix(source) == _suffix(target):
-        Path(target).write_bytes(Path(source).read_bytes())
+        _copy(source, target)
         return
     with opened_image(source) as image:
         spec = image.spec()
@@ -151,22 +152,23 @@ def _write(
 ) -> None:
     check_format(target, pixels.dtype.name, bit_depth, pixels.shape[-1])
     _make_lossless(spec, _suffix(target), pixels.dtype, bit_depth)
-    Path(target).write_bytes(_encoded(Path(target), pixels, spec))
-
-
-def _encoded(target: Path, pixels: np.ndarray, spec: oiio.ImageSpec) -> bytearray:
-    """The bytes of the file. OIIO does not tell of a disk that is full, Python does: it writes."""
-    suffix = target.suffix.lower()
-    with _in_memory() as place:
-        image = oiio.ImageOutput.create(suffix[1:])
+    with _in_memory() as place:  # OIIO does not tell of a disk that is full, Python does: it writes
+        image = oiio.ImageOutput.create(_suffix(target)[1:])
         assert image is not None
         good = image.open(place, spec) and image.write_image(np.ascontiguousarray(pixels))
         if not (image.close() and good):
             raise OSError(f"{target} cannot be written ({one_line(image.geterror())})")
-        data = bytearray(Path(place).read_bytes())
-    if suffix == ".dpx":
-        data[DPX_NAME] = os.fsencode(target.name)[:99].ljust(100, b"\0")
-    return data
+        _copy(place, target)
+    if _suffix(target) == ".dpx":
+        with open(target, "r+b") as file:
+            file.seek(DPX_NAME)
+            file.write(os.fsencode(Path(target).name)[:99].ljust(100, b"\0"))
+
+
+def _copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy a file's content. An error of writing names no file; `shutil.copyfile`'s, the source."""
+    with open(source, "rb") as read, open(target, "wb") as written:
+        shutil.copyfileobj(read, written, 1 << 20)
 
 
 @contextlib.contextmanager
