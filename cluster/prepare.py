@@ -18,8 +18,11 @@ from inpaint.clip import working_size
 from inpaint.network import CAPACITIES
 from inpaint.progressive import Scale, scales
 from inpaint.vinet.network import CAPACITIES as VINET
-from storage import Archive, InputError
+from storage import Archive, InputError, Source
+from storage.deliverable import check_apart, check_result, files_of
+from storage.media import open_source
 from storage.origin import Origin
+from storage.sources import frame_range
 from storage.targets import Target
 from storage.urls import plain_errors
 
@@ -88,7 +91,20 @@ def prepare(
 def _check_source(job: Job) -> tuple[int, int]:
     source, mask, truth = open_shot(job)
     Origin(source, mask, truth, job.shot.first, job.shot.last).check()
+    if job.shot.export is not None:
+        target = Target.of(job.shot.export)
+        check_result(source, target, job.config.delivery.codec)
+        read = [source, mask.painted, *([] if truth is None else [truth])]
+        files = [file for one in read for file in files_of(one)]
+        check_apart(target, target.names(_numbers(job.shot, source)), files)
     return source.info.height, source.info.width
+
+
+def _numbers(shot: ShotSpec, source: Source) -> range:
+    """The numbers of the shot's frames."""
+    info = source.info
+    first, last = frame_range(info.path, info.first_number, source.count(), shot.first, shot.last)
+    return range(first, last + 1)
 
 
 def _intent(config: Config, shot: ShotSpec, size: tuple[int, int], archive: Archive) -> Intent:
@@ -129,11 +145,13 @@ def _check_target(shot: ShotSpec, version: str, archive: Archive, overwrite: boo
         attrs = archive.shot(shot.name).version(version).attrs
     target = Target.of(shot.export)
     ours = overwrite or str(target.path) in attrs.get("exports", {})
-    if target.kind != "pattern" and not ours and target.existing([target.name]):
-        raise InputError(
-            f"{target.path}: exists; choose another export, or delivery.overwrite=true"
-        )
-    make_folder(str(target.folder.parent if target.kind == "folder" else target.folder))
+    numbers = _numbers(shot, open_source(shot.source)) if target.kind == "pattern" else range(0)
+    with plain_errors(str(target.path)):
+        if not ours and target.existing(target.names(numbers)):
+            raise InputError(
+                f"{target.path}: exists; choose another export, or delivery.overwrite=true"
+            )
+    make_folder(str(target.partial.parent))
 
 
 def make_folder(folder: str) -> None:

@@ -1,10 +1,10 @@
 """Bytes in and out: movies, image sequences and the archive between them. No torch, no ray.
 
 Read in this order: `sources` (what a source is), `archive`, `shots` and `mask_versions` (what is
-stored), `ingest` with `origin` (source and mask into a shot), `export` with `delivery` and
-`targets` (shot and version into a movie or a sequence), `verify`; `media` opens files through
-`video`, `images` and `masks`. Below lie `groups`, `blocks`, `boundary`, `arrays`, `attributes`,
-`chunks`, `codecs`, `rates`, `urls`.
+stored), `ingest` with `origin` (source and mask into a shot), `export` with `delivery`,
+`deliverable` and `targets` (shot and version into a movie or a sequence), `verify`; `media` opens
+files through `video`, `images` and `masks`. Below lie `groups`, `blocks`, `boundary`, `arrays`,
+`attributes`, `chunks`, `codecs`, `rates`, `urls`.
 """
 
 from storage.archive import Archive

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -83,6 +86,19 @@ class Companions:
             packet.pts, packet.dts = (packet.pts or 0) - offset, (packet.dts or 0) - offset
         packet.stream = self._copies[packet.stream_index]
         self._container.mux(packet)
+
+
+def check_sound(source: str, target: str | os.PathLike[str]) -> None:
+    """Refuse a movie file that cannot hold the sound of another; nothing is written.
+
+    Raises:
+        InputError: a codec does not go into the target's container.
+    """
+    scratch = io.BytesIO()
+    scratch.name = os.fspath(target)  # by which the container is chosen
+    with av.open(source) as original, av.open(scratch, "w") as container:
+        for stream in original.streams.audio:
+            _holds(container, stream, source)
 
 
 def copy_tags(original: InputContainer, container: OutputContainer) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from storage.deliverable import check_form
 from storage.ingest import FILE_NAMES
 from storage.mask_versions import MaskVersion
 from storage.shots import Shot, Version
 from storage.sources import InputError, Patch, SourceInfo
 from storage.stills import delivery_suffix
-from storage.targets import Target
+from storage.targets import Target, fingerprint
+from storage.urls import Files, join
 
 What = Literal["result", "fill", "confidence", "mask"]
 
@@ -58,6 +63,7 @@ class Delivery:
                 f"{needed.url}: {int(done.sum())} of {len(done)} frames are done, frame "
                 f"{missing} is the first missing; run its job to the end"
             )
+        check_form(self.info(), self.target, self.suffix(), self.settings["codec"])
 
     @property
     def patches(self) -> bool:
@@ -67,14 +73,19 @@ class Delivery:
 
     def names(self) -> list[str]:
         """Return the names of the files to write, one a frame or one movie."""
-        if self.target.kind == "movie":
-            return [self.target.name]
-        if self.target.kind == "pattern":
-            return [self.target.numbered(int(number)) for number in self.shot.numbers]
-        stored = self.shot.files.read(FILE_NAMES)
-        if stored is None:
+        if self.target.kind != "folder":
+            return self.target.names(self.shot.numbers)
+        if (stored := self._stored_names()) is None:
             return [f"{self.shot.name}.{n:04d}{self.suffix()}" for n in self.shot.numbers]
-        return [_with_suffix(name, self.suffix()) for name in json.loads(stored)]
+        return [_with_suffix(name, self.suffix()) for name in stored]
+
+    def sources(self, place: str | None) -> list[Path]:
+        """Return the files of the shot's source, which lies where it did or at `place` now."""
+        path = Path(place or self.shot.info.path)
+        names = self._stored_names()
+        if names is None:
+            return [path]
+        return [(path if path.is_dir() else path.parent) / name for name in names]
 
     def suffix(self) -> str:
         usual = delivery_suffix(self.shot.info)
@@ -120,23 +131,55 @@ class Delivery:
         alpha = (hole * filled.dtype.type(opaque)).astype(filled.dtype)
         return np.concatenate([colours, alpha[..., None]], axis=-1)
 
-    def written_before(self) -> bool:
-        """Return whether what lies at the target is this very export."""
+    def lies_in(self, *folders: Path) -> bool:
+        """Return whether the files there, in the first folder that has each, are this export's."""
         found = self._keeper.attrs.get("exports", {}).get(str(self.target.path))
-        return found is not None and found == self._record()
+        return found is not None and found == self._record(*folders)
 
-    def remember(self) -> None:
-        if self.shot.mode == "a":
-            known = self._keeper.attrs.get("exports", {})
-            self._keeper.update(exports=known | {str(self.target.path): self._record()})
+    def remember(self, folder: Path) -> None:
+        """Keep what is written in this folder, where the archive is open to write."""
+        if self.shot.mode != "a":
+            return
+        known, record = self._keeper.attrs.get("exports", {}), self._record(folder)
+        self._keeper.update(exports=known | {str(self.target.path): record})
+        if self.target.kind == "folder":
+            held = {"names": self.names(), "files": record["files"]}
+            self._deliveries.write(self._place_name, json.dumps(held).encode())
+
+    def outdated(self) -> list[str]:
+        """Return the files that would be left of an earlier delivery to this folder.
+
+        That is one of any shot of the archive, lying there as it was written, whose other files
+        this one replaces. Whatever else is there is somebody's own.
+        """
+        stored = self._deliveries.read(self._place_name) if self.target.kind == "folder" else None
+        if stored is None:
+            return []
+        held, names = json.loads(stored), set(self.names())
+        left = [name for name in held["names"] if name not in names]
+        replaced = len(left) < len(held["names"])
+        whole = held["files"] == fingerprint(held["names"], self.target.folder)
+        return left if replaced and whole else []
+
+    @property
+    def _deliveries(self) -> Files:
+        """What the archive delivered last, a file for each folder."""
+        return Files(join(self.shot.url.rsplit("/", 1)[0], "files", "deliveries"))
+
+    @property
+    def _place_name(self) -> str:
+        return hashlib.sha256(os.fsencode(self.target.path)).hexdigest()[:32] + ".json"
+
+    def _stored_names(self) -> list[str] | None:
+        stored = self.shot.files.read(FILE_NAMES)
+        return None if stored is None else list(json.loads(stored))
 
     @property
     def _keeper(self) -> Shot | Version | MaskVersion:
         return self.masks or self.version or self.shot
 
-    def _record(self) -> dict[str, Any]:
-        files = self.target.fingerprint(self.names())
-        return {"what": self.what, **self.settings, "files": files}
+    def _record(self, *folders: Path) -> dict[str, Any]:
+        return {"what": self.what, **self.settings, "files": fingerprint(self.names(), *folders)}
 
 
 def _with_suffix(name: str, suffix: str) -> str:

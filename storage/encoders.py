@@ -64,7 +64,7 @@ def choose_encoder(
     Raises:
         InputError: the suffix or the codec is not known, or they do not go together.
     """
-    codec = _codec(target, codec)
+    codec = codec_for(target, codec)
     best = min(_formats(codec, width, height), key=lambda form: _loss(wanted, form))
     if best.bits < wanted.bits or best.alpha < wanted.alpha:
         log.warning(
@@ -76,7 +76,12 @@ def choose_encoder(
     return Encoder(codec, best.name, DEFAULT_CRF if crf is None else crf)
 
 
-def _codec(target: str | os.PathLike[str], codec: str | None) -> str:
+def codec_for(target: str | os.PathLike[str], codec: str | None = None) -> str:
+    """The codec asked for, else the one that the target's suffix stands for.
+
+    Raises:
+        InputError: the suffix or the codec is not known, or they do not go together.
+    """
     suffix = Path(target).suffix.lower()
     if suffix not in DEFAULT_CODECS:
         known = ", ".join(DEFAULT_CODECS)

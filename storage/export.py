@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -18,6 +18,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from storage.companions import check_sound
+from storage.deliverable import check_apart
 from storage.delivery import Delivery, What
 from storage.images import ImageSequence
 from storage.media import open_source
@@ -60,7 +62,7 @@ def export(
         codec, crf: of a movie; by default what the target's suffix stands for.
         fps: of a movie made of a sequence, where the sequence states none.
         source: where the shot's source lies now, if it moved.
-        overwrite: replace what is at the target.
+        overwrite: replace what is at the target; in a folder, an earlier delivery whole.
 
     Raises:
         InputError: the version is not complete, the source is gone or changed, the target exists or
@@ -76,14 +78,18 @@ def export(
     )
     job.check()
     with plain_errors(str(job.target.path)):
-        if not overwrite and job.target.existing(job.names()):
-            if not job.written_before():
-                raise InputError(f"{job.target.path}: exists; choose another name, or overwrite it")
+        if not overwrite and _delivered(job):
             yield len(shot)
             return
+        check_apart(job.target, job.names(), job.sources(source))
+        original = _same_source(job, source) if job.patches else None
+        outdated = job.outdated() if overwrite else []
         with job.target.being_written() as folder:
-            yield from _write(job, folder, codec, crf, fps, source)
-        job.remember()
+            yield from _write(job, folder, original, codec, crf, fps)
+            job.remember(folder)
+        job.target.publish(folder)
+        for name in outdated:
+            (job.target.folder / name).unlink(missing_ok=True)
 
 
 def remake(
@@ -114,16 +120,17 @@ def remake(
         InputError: the version is not complete, the source is gone or changed, the target exists or
             cannot hold this.
     """
-    job = Delivery(shot, shot.version(version), None, Target.of(target), "result", {})
+    job = Delivery(shot, shot.version(version), None, Target.of(target), "result", {"codec": codec})
     job.check()
     info, names = replace(shot.info, height=size[0], width=size[1]), job.names()
     with plain_errors(str(job.target.path)):
-        if not overwrite and job.target.existing(names):
-            raise InputError(f"{job.target.path}: exists; choose another name, or overwrite it")
+        if not overwrite:
+            _check_free(job)
+        check_apart(job.target, names, job.sources(source))
+        copied = job.target.kind == shot.info.kind == "movie"
+        movie = _same_source(job, source) if copied else None
         with job.target.being_written() as folder:
-            if job.target.kind == "movie" and shot.info.kind == "movie":
-                movie = _same_source(shot, source)
-                assert isinstance(movie, Movie)
+            if isinstance(movie, Movie):
                 first, last = shot.attrs["settings"]["range"]
                 yield from remake_movie(
                     movie,
@@ -145,20 +152,42 @@ def remake(
                 yield from _side_by_side(
                     lambda pair: write_image(*pair, like=info), zip(files, pictures, strict=True)
                 )
+        job.target.publish(folder)
+
+
+def _delivered(job: Delivery) -> bool:
+    """Whether this export lies at its target; one killed on its way there is moved there now.
+
+    Raises:
+        InputError: something else is there.
+    """
+    target = job.target
+    if job.lies_in(target.folder):
+        return True
+    halfway = job.lies_in(target.partial, target.folder)
+    arrived = [name for name in job.names() if not (target.partial / name).exists()]
+    _check_free(job, arrived if halfway else ())
+    if halfway:
+        target.publish(target.partial)
+    return halfway
+
+
+def _check_free(job: Delivery, ours: Sequence[str] = ()) -> None:
+    if job.target.existing(job.names(), ours):
+        raise InputError(f"{job.target.path}: exists; choose another name, or overwrite it")
 
 
 def _write(
     job: Delivery,
     folder: Path,
+    source: Source | None,
     codec: str | None,
     crf: float | None,
     fps: Fraction | None,
-    place: str | None,
 ) -> Iterator[int]:
     """Write the frames under the temporary folder, in whichever of the four ways it takes."""
     count, names = len(job.shot), job.names()
-    if job.patches:
-        source = _same_source(job.shot, place)
+    if source is not None:
         if isinstance(source, Movie):
             first, last = job.shot.attrs["settings"]["range"]
             patches = map(job.patch, range(count))
@@ -182,9 +211,9 @@ def _write(
         )
 
 
-def _same_source(shot: Shot, place: str | None) -> Source:
-    """Open the shot's source again and see that it is still what was ingested."""
-    info, attrs = shot.info, shot.attrs
+def _same_source(job: Delivery, place: str | None) -> Source:
+    """Open the shot's source again: it is still what was ingested, and the target can take it."""
+    shot, info, attrs = job.shot, job.shot.info, job.shot.attrs
     stream = info.stream if info.kind == "movie" else None
     path = place or info.path
     source = open_source(path, fps=info.fps if stream is None else None, stream=stream)
@@ -192,6 +221,8 @@ def _same_source(shot: Shot, place: str | None) -> Source:
         raise InputError(
             f"{path}: not what shot {shot.name!r} was ingested from; give its place now as `source`"
         )
+    if isinstance(source, Movie):
+        check_sound(path, job.target.path)
     return source
 
 

@@ -91,6 +91,11 @@ class Mask:
         self._grow_px = grow_px
         self.few = few
 
+    @property
+    def painted(self) -> Source:
+        """What the mask is read from; the source itself when it is the alpha."""
+        return self._painted
+
     def frames(
         self, first: int | None = None, last: int | None = None
     ) -> Iterator[tuple[int, np.ndarray]]:

@@ -45,8 +45,7 @@ class MovieWriter:
         rate = fps or info.fps
         if rate is None:
             raise InputError(f"{info.path} states no frame rate: give one (fps) to make a movie")
-        if info.dtype not in ("uint8", "uint16"):
-            raise InputError(f"{info.path} has {info.dtype} frames, a movie cannot: deliver as EXR")
+        check_samples(info)
         size = (info.width, info.height)
         lossless = choose_encoder(target, _exact_format(info), *size, codec, crf)
         if lossless.codec != "ffv1":
@@ -92,6 +91,12 @@ class MovieWriter:
         if self._info.timecode:
             video.metadata["timecode"] = self._info.timecode
         return video
+
+
+def check_samples(info: SourceInfo) -> None:
+    """Refuse frames that no movie holds: floats."""
+    if info.dtype not in ("uint8", "uint16"):
+        raise InputError(f"{info.path} has {info.dtype} frames, a movie cannot: deliver as EXR")
 
 
 def _exact_format(info: SourceInfo) -> PixelFormat:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +34,8 @@ HOLDS = {
     ".jpg": {"uint8"},
     ".jpeg": {"uint8"},
 }
+DPX_NAME = 36
+"""Where a DPX file says what it is called, in 100 bytes."""
 
 
 def patch_image(
@@ -44,9 +49,10 @@ def patch_image(
 
     Raises:
         InputError: the source is damaged, or the target's format cannot hold it.
+        OSError: the disk does not take it.
     """
     if patch is None and _suffix(source) == _suffix(target):
-        shutil.copyfile(source, target)
+        _copy(source, target)
         return
     with opened_image(source) as image:
         spec = image.spec()
@@ -72,6 +78,7 @@ def write_image(
 
     Raises:
         InputError: the format is not known or cannot hold this dtype.
+        OSError: the disk does not take it.
     """
     height, width, channels = pixels.shape
     spec = oiio.ImageSpec(width, height, channels, OIIO_TYPES[pixels.dtype.name])
@@ -83,6 +90,21 @@ def write_image(
     if pixels.dtype.kind == "u":
         spec.attribute("oiio:ColorSpace", "srgb_rec709_scene")
     _write(target, pixels, spec, depth)
+
+
+def check_format(target: str | os.PathLike[str], dtype: str, bit_depth: int, channels: int) -> None:
+    """Refuse an image format that cannot hold such samples; the target's suffix decides it.
+
+    Raises:
+        InputError: it cannot, or is not known.
+    """
+    suffix, name = _suffix(target), os.fspath(target)
+    if dtype not in HOLDS.get(suffix, ()):
+        exact = {s: kinds for s, kinds in HOLDS.items() if s[1:] not in LOSSY}
+        fit = ", ".join(sorted(s for s, kinds in exact.items() if dtype in kinds))
+        raise InputError(f"{name}: this format cannot hold {dtype}: choose one of {fit}")
+    if suffix == ".dpx" and bit_depth == 10 and channels == 4:
+        raise InputError(f"{name}: 10-bit DPX with alpha is not kept exactly: choose .png or .tif")
 
 
 def delivery_suffix(info: SourceInfo) -> str:
@@ -128,23 +150,39 @@ def _reaching(
 def _write(
     target: str | os.PathLike[str], pixels: np.ndarray, spec: oiio.ImageSpec, bit_depth: int
 ) -> None:
-    suffix, name = _suffix(target), os.fspath(target)
-    if pixels.dtype.name not in HOLDS.get(suffix, ()):
-        fit = ", ".join(sorted(s for s, kinds in HOLDS.items() if pixels.dtype.name in kinds))
-        raise InputError(
-            f"{name}: this format cannot hold {pixels.dtype.name}: choose one of {fit}"
-        )
-    if suffix == ".dpx" and bit_depth == 10 and pixels.shape[-1] == 4:
-        raise InputError(f"{name}: 10-bit DPX with alpha is not kept exactly: choose .png or .tif")
-    _make_lossless(spec, suffix, pixels.dtype, bit_depth)
-    image = oiio.ImageOutput.create(name)
-    if image is None or not image.open(name, spec):
-        reason = one_line(image.geterror() if image else oiio.geterror())
-        raise OSError(f"{name} cannot be written ({reason})")
-    good = image.write_image(np.ascontiguousarray(pixels))
-    good = image.close() and good
-    if not good:
-        raise OSError(f"{name} cannot be written ({one_line(image.geterror())})")
+    check_format(target, pixels.dtype.name, bit_depth, pixels.shape[-1])
+    _make_lossless(spec, _suffix(target), pixels.dtype, bit_depth)
+    with _in_memory() as place:  # OIIO does not tell of a disk that is full, Python does: it writes
+        image = oiio.ImageOutput.create(_suffix(target)[1:])
+        assert image is not None
+        good = image.open(place, spec) and image.write_image(np.ascontiguousarray(pixels))
+        if not (image.close() and good):
+            raise OSError(f"{target} cannot be written ({one_line(image.geterror())})")
+        _copy(place, target)
+    if _suffix(target) == ".dpx":
+        with open(target, "r+b") as file:
+            file.seek(DPX_NAME)
+            file.write(os.fsencode(Path(target).name)[:99].ljust(100, b"\0"))
+
+
+def _copy(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Copy a file's content. An error of writing names no file; `shutil.copyfile`'s, the source."""
+    with open(source, "rb") as read, open(target, "wb") as written:
+        shutil.copyfileobj(read, written, 1 << 20)
+
+
+@contextlib.contextmanager
+def _in_memory() -> Iterator[str]:
+    """The path of an empty file in memory; outside Linux, where there is none, in a folder."""
+    if not hasattr(os, "memfd_create"):
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"{folder}/image"
+        return
+    file = os.memfd_create("image")
+    try:
+        yield f"/proc/self/fd/{file}"
+    finally:
+        os.close(file)
 
 
 def _make_lossless(spec: oiio.ImageSpec, suffix: str, dtype: np.dtype, bit_depth: int) -> None:

@@ -6,16 +6,18 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from storage.encoders import DEFAULT_CODECS
+from storage.pictures import LOSSY
 from storage.sources import InputError
 
-MOVIE_SUFFIXES = (".mkv", ".mp4", ".mov", ".m4v", ".avi", ".webm", ".mxf", ".ts")
-IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx", ".jpg", ".jpeg")
+MOVIE_SUFFIXES = (*DEFAULT_CODECS, ".avi", ".webm", ".mxf", ".ts")  # the latter are not written
+IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".dpx")
 _NUMBER = re.compile(r"%0?(\d*)d|(#+)")
 
 
@@ -38,7 +40,7 @@ class Target:
         """Read a movie's file name, a folder, or a pattern with `%04d` or `####`.
 
         Raises:
-            InputError: it is a URL, or a file of no known kind.
+            InputError: it is a URL, or a file of a kind that is not known or loses samples.
         """
         if "://" in os.fspath(text):
             raise InputError(f"{text}: an export goes to a local path")
@@ -46,6 +48,8 @@ class Target:
         suffix = path.suffix.lower()
         if suffix in MOVIE_SUFFIXES:
             return cls("movie", path.parent, path.name)
+        if suffix[1:] in LOSSY:
+            raise InputError(f"{path}: JPEG changes pixels outside the hole; write {path.stem}.png")
         if _NUMBER.search(path.name):
             _check_image_suffix(path)
             return cls("pattern", path.parent, path.name)
@@ -57,49 +61,71 @@ class Target:
     def path(self) -> Path:
         return self.folder / self.name
 
-    def numbered(self, number: int) -> str:
-        """Return the pattern's file name for a frame number."""
+    def names(self, numbers: Iterable[int]) -> list[str]:
+        """Return the files' names by the frames' numbers; a folder leaves them open."""
+        if self.kind == "movie":
+            return [self.name]
+        return [self._numbered(int(number)) for number in numbers] if self.name else []
+
+    def _numbered(self, number: int) -> str:
         return _NUMBER.sub(lambda found: f"{number:0{_digits(found)}d}", self.name, count=1)
 
-    def existing(self, names: Sequence[str]) -> bool:
-        """Return whether writing these names here would replace or join anything."""
-        if self.kind == "folder":
-            return self.folder.exists() and any(self.folder.iterdir())
-        return any((self.folder / name).exists() for name in names)
+    @property
+    def partial(self) -> Path:
+        """Hidden folder to write to: in the folder, or beside one that is not there yet."""
+        hidden = "." + (self.name or self.folder.name).replace("%", "").replace("#", "")
+        beside = self.kind == "folder" and not self.folder.exists()
+        return (self.folder.parent if beside else self.folder) / f"{hidden}.partial"
 
-    def fingerprint(self, names: Sequence[str]) -> str:
-        """Digest of the files' names, sizes and modification times; empty where one is missing."""
-        digest = hashlib.sha256()
-        for name in names:
-            file = self.folder / name
-            if not file.is_file():
-                return ""
-            stat = file.stat()
-            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-        return digest.hexdigest()
+    def existing(self, names: Sequence[str], ours: Sequence[str] = ()) -> bool:
+        """Return whether writing these names here would replace or join anything but `ours`."""
+        if self.kind == "folder":
+            there = set(os.listdir(self.folder)) if self.folder.exists() else set()
+        else:
+            there = {name for name in names if (self.folder / name).exists()}
+        return not there <= {self.partial.name, *ours}
 
     @contextmanager
     def being_written(self) -> Iterator[Path]:
-        """Give a folder to write to; on leaving it without an error, its files move into place."""
-        hidden = "." + (self.name or self.folder.name).replace("%", "").replace("#", "")
-        parent = self.folder.parent if self.kind == "folder" else self.folder
-        partial = parent / f"{hidden}.partial"
+        """Give a folder to write to, kept on leaving without an error; see `publish`."""
+        partial = self.partial
         shutil.rmtree(partial, ignore_errors=True)  # what a killed export left
         partial.mkdir(parents=True)
         try:
             yield partial
-            self._publish(partial)
-        finally:
+            for file in partial.iterdir():
+                with open(file, "rb") as written:
+                    os.fsync(written.fileno())  # a file server may tell only now that it is full
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and str(error.filename).startswith(str(partial)):
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
+            raise
 
-    def _publish(self, partial: Path) -> None:
-        if self.kind == "folder" and not self.existing([]):
-            if self.folder.exists():
-                self.folder.rmdir()
+    def publish(self, partial: Path) -> None:
+        """Move what was written into place; what a killed call left, another one moves."""
+        if self.kind == "folder" and not self.folder.exists():
             os.replace(partial, self.folder)
             return
         for file in sorted(partial.iterdir()):
             os.replace(file, self.folder / file.name)
+        partial.rmdir()
+
+
+def fingerprint(names: Sequence[str], *folders: Path) -> str:
+    """Digest of the files' names, sizes and modification times; empty where one is missing.
+
+    Args:
+        folders: where they lie; the first that has a file counts.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        file = next((at / name for at in folders if (at / name).is_file()), None)
+        if file is None:
+            return ""
+        stat = file.stat()
+        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _digits(found: re.Match[str]) -> int:

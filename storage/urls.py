@@ -240,6 +240,8 @@ def _passing(error: Exception) -> bool:
     if "ClientError" in names:  # botocore's, before s3fs makes an OSError of it
         answer: Any = getattr(error, "response", {})
         return bool(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500)
+    if getattr(error, "filename", None) is not None:  # this machine's own refusal of a file
+        return False
     return bool(names & _UNANSWERED) or getattr(error, "errno", None) in _BUSY
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -159,6 +160,24 @@ def test_an_export_that_would_replace_something_is_refused_before_the_work(here,
     assert (here / "out.mkv").read_bytes()[:4] != b"mine"
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["export=o.webm"], "{here}/o.webm: movies are written as .mkv, .mp4, .m4v, .mov"),
+        (["export=o.mp4", "delivery.codec=prores"], "{here}/o.mp4: .mp4 cannot hold prores"),
+        (["export=one/old.%04d.png"], "{here}/one/old.%04d.png: exists; choose another export"),
+        (["export=one/frames"], "{here}/one/frames: {here}/one/frames/plate.1003.png is read from"),
+        (["export=one/masks"], "{here}/one/masks: {here}/one/masks/mask.1003.png is read from"),
+    ],
+)
+def test_an_export_that_cannot_work_is_refused_before_the_work(words, line, here, capsys):
+    write_image(here / "one" / "old.1003.png", pixels(1, *SIZE, 3)[0])
+    overwrite = ["delivery.overwrite=true"] if "old" not in words[0] else []
+    said = refusal(capsys, *words, *overwrite)
+    assert said.startswith("error: shot one: " + line.format(here=here))
+    assert Archive.open("runs/archive").shots() == []
+
+
 def test_a_version_of_another_configuration_is_refused(here, capsys):
     assert launch("version=final") == 0
     capsys.readouterr()
@@ -206,11 +225,13 @@ def test_a_mended_shot_is_forgotten_as_a_failure(here):
     assert json.loads(Archive.open("runs/archive").files.read("failures.json")) == {}
 
 
-def test_a_result_that_cannot_be_delivered_is_kept(here, capsys):
-    (here / "out.1002.png").write_text("somebody's")
-    assert launch("export=out.%04d.png") == 2
-    assert f"one: FAILED: {here}/out" in capsys.readouterr().out
-    assert (here / "out.1002.png").read_text() == "somebody's"
+def test_a_result_that_cannot_be_delivered_is_kept(here, capsys, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("storage.export.patch_image", full)
+    assert launch("export=out.%04d.png") == 1
+    assert f"one: FAILED: {here}/out.%04d.png: the disk is full" in capsys.readouterr().out
     assert Archive.open("runs/archive").shot("one").version("v001").attrs["status"] == "done"
 
 
@@ -219,6 +240,15 @@ def test_a_place_that_cannot_be_made_is_refused_before_the_work(here, capsys):
     assert launch("export=file/out.%04d.png") == 2
     assert f"error: shot one: {here}/file: a file stands where" in capsys.readouterr().err
     assert Archive.open("runs/archive").shots() == []
+
+
+def test_a_folder_that_is_there_may_lie_in_a_closed_one(here, monkeypatch, capsys):
+    closed, access = here / "closed", os.access
+    (closed / "deliveries").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda at, mode: at != str(closed) and access(at, mode))
+    assert "no permission" in refusal(capsys, "export=closed/new")
+    assert launch("export=closed/deliveries") == 0
+    assert len(list((closed / "deliveries").iterdir())) == 3
 
 
 def test_a_signal_ends_the_run_with_a_checkpoint_and_its_number(here, capsys):

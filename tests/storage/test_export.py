@@ -1,17 +1,22 @@
+import errno
+import os
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from storage_fakes import ArrayMask, drawn, noise, square
 
+from storage.archive import Archive
 from storage.export import export
 from storage.ingest import ingest
 from storage.masks import open_mask
 from storage.media import open_source
 from storage.sources import InputError
 from storage.stills import write_image
+from storage.urls import PlaceError
 
 FIRST = 101
 
@@ -285,6 +290,110 @@ def test_an_export_that_is_stopped_leaves_nothing(archive, sequence, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("target", ["plate", "plate/plate.%04d.png", "link"])
+def test_the_source_is_not_overwritten(archive, sequence, tmp_path, target):
+    pixels = noise(2, 20, 30, 3)
+    version = filled(shot_of(archive, sequence(pixels), square(2, 20, 30)))
+    (tmp_path / "link").symlink_to("plate")
+    with pytest.raises(InputError, match=r"plate\.0101\.png is read from there"):
+        list(export(version.shot, "one", tmp_path / target, overwrite=True))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "plate"), pixels)
+    moved = shutil.move(str(tmp_path / "plate"), str(tmp_path / "moved"))
+    with pytest.raises(InputError, match="is read from there"):
+        list(export(version.shot, "one", moved, source=moved, overwrite=True))
+
+
+def test_the_source_movie_is_not_overwritten(archive, movie, tmp_path):
+    version = filled(shot_of(archive, movie, square(6, 48, 64)))
+    for what in ("result", "confidence"):
+        with pytest.raises(InputError, match=r"plate\.mkv is read from there"):
+            list(export(version.shot, "one", movie, what=what, overwrite=True))
+    np.testing.assert_array_equal(pixels_of(movie), version.shot.frames[:])
+
+
+class Killed(BaseException):
+    """What ends a process: nothing is tidied up on its way."""
+
+
+def killed_moving(monkeypatch, moved, steps):
+    """Run the steps, killed after so many of its files are moved into place."""
+    moves, left = os.replace, [moved]
+
+    def move(old, new):
+        if any(part[0] == "." and part.endswith(".partial") for part in Path(old).parts[-2:]):
+            if left[0] == 0:
+                raise Killed
+            left[0] -= 1
+        moves(old, new)
+
+    with monkeypatch.context() as process:
+        process.setattr("storage.targets.os.replace", move)
+        with pytest.raises(Killed):
+            list(steps)
+
+
+@pytest.mark.parametrize(
+    ("target", "moved"),
+    [("new", 0), ("there", 0), ("there", 1), ("new/clean.%d.png", 0), ("new/clean.%d.png", 1)],
+)
+def test_an_export_killed_as_it_is_published_is_published_by_the_next(
+    archive, sequence, tmp_path, monkeypatch, target, moved
+):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    (tmp_path / "there").mkdir()
+    folder = tmp_path / target.split("/")[0]
+    killed_moving(monkeypatch, moved, export(version.shot, "one", tmp_path / target))
+    assert len(list(folder.glob("*.png"))) == moved
+    assert list(export(version.shot, "one", tmp_path / target)) == [2]
+    np.testing.assert_array_equal(pixels_of(folder), results_of(version))
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_an_export_killed_as_it_is_published_replaces_no_other_file(
+    archive, sequence, tmp_path, monkeypatch
+):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    target = tmp_path / "new" / "clean.%04d.png"
+    killed_moving(monkeypatch, 1, export(version.shot, "one", target))
+    (tmp_path / "new" / "clean.0102.png").write_bytes(b"mine")
+    with pytest.raises(InputError, match="exists"):
+        list(export(version.shot, "one", target))
+    assert (tmp_path / "new" / "clean.0102.png").read_bytes() == b"mine"
+    list(export(version.shot, "one", target, overwrite=True))
+    np.testing.assert_array_equal(pixels_of(tmp_path / "new"), results_of(version))
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_empty_folder_is_filled_and_stays_the_same_folder(archive, sequence, tmp_path, link):
+    version = filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    (tmp_path / "volume").mkdir()
+    (tmp_path / "link").symlink_to("volume")
+    before = (tmp_path / "volume").stat().st_ino
+    target = tmp_path / ("link" if link else "volume")
+    list(export(version.shot, "one", target))
+    assert target.is_symlink() == link
+    assert (tmp_path / "volume").stat().st_ino == before
+    np.testing.assert_array_equal(pixels_of(tmp_path / "volume"), results_of(version))
+    assert list(export(version.shot, "one", target)) == [2]
+
+
+@pytest.mark.parametrize("target", ["out", "out.mkv"])
+def test_what_the_disk_does_not_keep_is_not_published(
+    archive, sequence, tmp_path, monkeypatch, target
+):
+    filled(shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30)))
+    shot = Archive.open(archive.url).shot("shot")
+    before = sorted(tmp_path.iterdir())
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("storage.targets.os.fsync", full)
+    with pytest.raises(PlaceError, match=f"{target}: the disk is full"):
+        list(export(shot, "one", tmp_path / target, fps=Fraction(25)))
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_other_files_in_a_folder_stay_when_it_is_overwritten(archive, sequence, tmp_path):
     shot = shot_of(archive, sequence(noise(2, 20, 30, 3)), square(2, 20, 30))
     filled(shot)
@@ -293,6 +402,34 @@ def test_other_files_in_a_folder_stay_when_it_is_overwritten(archive, sequence, 
     list(export(shot, "one", tmp_path / "out", overwrite=True))
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["notes.txt", "plate.0101.png", "plate.0102.png"]
+
+
+def test_of_a_delivery_that_is_overwritten_nothing_is_left(archive, sequence, tmp_path):
+    plate = open_source(sequence(noise(4, 20, 30, 3)))
+    other = open_source(sequence(noise(2, 20, 30, 3), name="other"))
+    for name, source, last in (("long", plate, None), ("short", plate, 102), ("other", other, 102)):
+        list(ingest(archive, name, source, None, last=last))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+
+    def delivered(name):
+        list(export(archive.shot(name), None, tmp_path / "out", overwrite=True))
+        return sorted(path.name for path in (tmp_path / "out").iterdir())
+
+    plates = [f"plate.{number:04d}.png" for number in range(101, 105)]
+    assert delivered("long") == ["notes.txt", *plates]
+    assert delivered("short") == ["notes.txt", *plates[:2]]
+    assert delivered("other") == ["notes.txt", "other.0101.png", "other.0102.png", *plates[:2]]
+
+
+def test_of_a_delivery_that_was_painted_over_nothing_is_removed(archive, sequence, tmp_path):
+    plate = open_source(sequence(noise(4, 20, 30, 3)))
+    for name, last in (("long", None), ("short", 102)):
+        list(ingest(archive, name, plate, None, last=last))
+    list(export(archive.shot("long"), None, tmp_path / "out"))
+    write_image(tmp_path / "out" / "plate.0103.png", noise(20, 30, 3, seed=4))
+    list(export(archive.shot("short"), None, tmp_path / "out", overwrite=True))
+    assert len(list((tmp_path / "out").iterdir())) == 4
 
 
 def test_a_version_that_is_not_finished_is_refused_naming_the_frame(archive, sequence, tmp_path):
@@ -334,7 +471,13 @@ def test_a_real_movie_with_sound_keeps_all_but_its_hole(archive, clips, tmp_path
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("s3://bucket/out.mkv", "local path"), ("still.png", "no number"), ("a.%d.gif", "unknown")],
+    [
+        ("s3://bucket/out.mkv", "local path"),
+        ("still.png", "no number"),
+        ("a.%d.gif", "unknown"),
+        ("a.%04d.jpg", r"JPEG changes pixels outside the hole; write a\.%04d\.png"),
+        ("a.####.JPEG", r"JPEG changes pixels outside the hole; write a\.####\.png"),
+    ],
 )
 def test_a_target_that_cannot_be_is_refused(archive, sequence, tmp_path, target, message):
     version = filled(shot_of(archive, sequence(noise(1, 20, 30, 3)), None))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from storage.pictures import describe_image, read_image
 from storage.planes import widened
 from storage.sources import InputError, Patch, SourceInfo
 from storage.stills import delivery_suffix, patch_image, write_image
+from storage.urls import PlaceError, plain_errors
 
 HEIGHT, WIDTH = 29, 43
 KINDS = [
@@ -193,6 +195,28 @@ def test_the_rate_that_a_dpx_states_is_taken_exactly(
     assert writer.write_image(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     writer.close()
     assert describe_image(tmp_path / "a.dpx").fps == rate
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is always full")
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr", ".dpx"])
+def test_a_disk_that_is_full_is_told_of(tmp_path: Path, suffix: str) -> None:
+    pixels = np.zeros((20, 30, 3), np.float16 if suffix == ".exr" else np.uint8)
+    (tmp_path / f"full{suffix}").symlink_to("/dev/full")
+    write_image(tmp_path / f"a{suffix}", pixels)
+    for write in (
+        lambda target: write_image(target, pixels),
+        lambda target: patch_image(tmp_path / f"a{suffix}", target, None),
+    ):
+        with (
+            pytest.raises(PlaceError, match=r"^/the/delivery: the disk is full"),
+            plain_errors("/the/delivery"),
+        ):
+            write(tmp_path / f"full{suffix}")
+
+
+def test_a_dpx_file_states_its_own_name(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.0001.dpx", np.zeros((20, 30, 3), np.uint16))
+    assert (tmp_path / "a.0001.dpx").read_bytes()[36:136].rstrip(b"\0") == b"a.0001.dpx"
 
 
 def test_10_bit_dpx_with_alpha_is_refused(tmp_path: Path) -> None:

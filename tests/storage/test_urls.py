@@ -5,7 +5,16 @@ import pytest
 
 from storage import urls
 from storage.sources import InputError
-from storage.urls import Files, exists, folders, is_empty, plain_errors, remove_tree, resolve
+from storage.urls import (
+    Files,
+    PlaceError,
+    exists,
+    folders,
+    is_empty,
+    plain_errors,
+    remove_tree,
+    resolve,
+)
 
 
 def test_a_local_place_becomes_an_absolute_path(tmp_path, monkeypatch):
@@ -78,6 +87,16 @@ def test_an_error_that_is_no_users_mistake_passes_through():
         _ = 1 / 0
     with pytest.raises(ValueError, match="ours"), plain_errors("here"):
         raise ValueError("ours")
+
+
+def test_a_busy_file_is_no_object_store(tmp_path):
+    with (
+        pytest.raises(PlaceError, match="the object store does not answer"),
+        plain_errors("s3://b"),
+    ):
+        raise OSError(errno.EBUSY, "Please reduce your request rate")
+    with pytest.raises(OSError, match="Device or resource busy"), plain_errors("s3://b"):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(tmp_path))
 
 
 @pytest.mark.parametrize("links", [True, False])
