@@ -37,7 +37,9 @@ def vinet(order: Order, rank: int, world: int, device: torch.device) -> tuple[Le
     learnt = scenes(order, order.learnt)
     held = [lot for lot in order.lots if lot not in order.learnt]
     exam = examined(scenes(order, held) or learnt, config) if rank == 0 else None
-    samples = Ahead(lambda step: drawn(learnt, config, step, slots), config.steps)
+    # The flows of a step take a core half a second: a GPU would wait for one.
+    threads = torch.get_num_threads() if device.type == "cuda" else 1
+    samples = Ahead(lambda step: drawn(learnt, config, step, slots), config.steps, threads)
     return Lesson(network, samples, config, exam), samples
 
 

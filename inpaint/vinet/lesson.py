@@ -28,7 +28,7 @@ from inpaint.warmstart import canvas
 from inpaint.windows import Window
 
 AHEAD_STEPS = 2
-"""Steps whose samples are read before they are asked for."""
+"""Steps whose samples are read before they are asked for, more by those made at the same time."""
 
 EXAM_SAMPLES = 16
 
@@ -103,16 +103,17 @@ class Ahead:
     Args:
         make: gives a step's samples.
         end: the step after the last.
+        threads: how many steps are made at a time.
     """
 
-    def __init__(self, make: Callable[[int], Batch], end: int) -> None:
-        self._make, self._end = make, end
+    def __init__(self, make: Callable[[int], Batch], end: int, threads: int = 1) -> None:
+        self._make, self._end, self._ahead = make, end, AHEAD_STEPS + threads - 1
         self._coming: dict[int, Future[Batch]] = {}
-        self._reader = ThreadPoolExecutor(1)
+        self._reader = ThreadPoolExecutor(threads)
 
     def at(self, step: int) -> Batch:
         """Return the samples of a step; each is asked for once."""
-        for coming in range(step, min(step + AHEAD_STEPS + 1, self._end)):
+        for coming in range(step, min(step + self._ahead + 1, self._end)):
             if coming not in self._coming:
                 self._coming[coming] = self._reader.submit(self._make, coming)
         return self._coming.pop(step).result()

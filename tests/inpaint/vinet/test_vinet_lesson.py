@@ -98,8 +98,9 @@ def test_a_small_clip_is_surrounded_by_the_unknown() -> None:
     assert not batch.hole[batch.unknown].any()
 
 
-def test_samples_read_ahead_are_those_of_their_steps() -> None:
-    samples = Ahead(lambda step: drawn([scene()], SHORT, step, [0]), SHORT.steps)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_samples_read_ahead_are_those_of_their_steps(threads: int) -> None:
+    samples = Ahead(lambda step: drawn([scene()], SHORT, step, [0]), SHORT.steps, threads)
     for step in (3, 4, 9):
         assert torch.equal(samples.at(step).truth, drawn([scene()], SHORT, step, [0]).truth)
     samples.close()
