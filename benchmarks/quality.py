@@ -69,6 +69,9 @@ def works(options: argparse.Namespace) -> list[Work]:
     ]
 
 
+BEGINNING = '{"work": '  # of every line
+
+
 def kept(file: Path | None, wanted: Sequence[Work]) -> dict[Work, Figures]:
     """Return what a file already holds of what is wanted; take off a line that was cut short.
 
@@ -78,10 +81,10 @@ def kept(file: Path | None, wanted: Sequence[Work]) -> dict[Work, Figures]:
     if file is None or not file.exists():
         return {}
     by_key, found = {work.key: work for work in wanted}, dict[Work, Figures]()
-    whole, _, torn = file.read_text(encoding="utf-8").rpartition("\n")
-    if torn:
-        file.write_text(whole and f"{whole}\n", encoding="utf-8")
-    for number, line in enumerate(whole.splitlines(), 1):
+    text = file.read_text(encoding="utf-8")
+    whole, _, torn = text.rpartition("\n")
+    cut = torn and (torn.startswith(BEGINNING) or BEGINNING.startswith(torn))
+    for number, line in enumerate((whole if cut else text).splitlines(), 1):
         try:
             record = json.loads(line)
             key, figures = json.dumps(record["work"], sort_keys=True), Figures(**record["figures"])
@@ -89,6 +92,8 @@ def kept(file: Path | None, wanted: Sequence[Work]) -> dict[Work, Figures]:
             raise SystemExit(f"{file}: line {number} is no result; remove it") from None
         if key in by_key:
             found[by_key[key]] = figures
+    if cut:
+        file.write_text(whole and f"{whole}\n", encoding="utf-8")
     return found
 
 

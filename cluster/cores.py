@@ -1,9 +1,16 @@
-"""How many cores a job's libraries use."""
+"""How many cores there are, and how many a job's libraries use."""
 
 from __future__ import annotations
 
+import os
+
 import cv2
 import torch
+
+
+def available() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def take(count: int) -> None:

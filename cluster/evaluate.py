@@ -19,12 +19,11 @@ from typing import Any
 
 import torch
 
-from cluster import __version__
+from cluster import __version__, cores
 from cluster.agenda import Agenda
 from cluster.backlog import absolute, output
 from cluster.comparison import page
 from cluster.config import Config
-from cluster.jobs import cores
 from cluster.lease import Folder, held
 from cluster.measure import read_measures
 from cluster.plan import Job, Note, fitted_part, plan
@@ -205,7 +204,7 @@ def _machine() -> dict[str, str]:
     gpu = {"gpu": torch.cuda.get_device_name(0)} if torch.cuda.is_available() else {}
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     named = {name: f"{name} {version}" for name, version in versions.items()}
-    return {"system": platform.platform(), "cores": f"{cores()} cores"} | gpu | named
+    return {"system": platform.platform(), "cores": f"{cores.available()} cores"} | gpu | named
 
 
 def _write(evaluation: Evaluation, archive: Archive, out: Path) -> None:

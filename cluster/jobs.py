@@ -12,7 +12,6 @@ Every dict has a `kind`:
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from typing import Any
@@ -110,8 +109,3 @@ def _exporting(job: Job) -> Generator[Event, None, None]:
         overwrite=how.overwrite,
     ):
         yield {"kind": "progress", "done": written, "total": len(shot), "unit": "frames"}
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -80,20 +80,23 @@ def _launched(config: Config, shots: Sequence[ShotSpec], archive: Archive) -> in
     finally:
         shown.close()
     versions = {intent.shot.name: intent.version for intent in intents}
+    lost = ""
     try:
-        _note_failures(archive, agenda, jobs)
-        report = _report(config, shots, archive, versions)
-        _summarise(config, shots, agenda, archive, versions, report)
-    except PlaceError as error:  # of the archive: not 2, for something was begun
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        with plain_errors(archive.url):
+            _note_failures(archive, agenda, jobs)
+            report = _report(config, shots, archive, versions)
+            _summarise(config, shots, agenda, archive, versions, report)
+    except PlaceError as error:  # the archive is gone: not 2, for something was begun
+        lost = str(error)
+        print(f"error: {lost}", file=sys.stderr)
+    _name_failures(agenda, shots)
     if stop():
         print("stopped; the same command goes on from here")
         return 128 + stop.signal
     causes = {note.event["cause"] for note in given_up}
     if len(agenda.failed) == len(shots) and causes == {"input"}:
         return 2
-    return 1 if agenda.failed else 0
+    return 1 if agenda.failed or lost else 0
 
 
 def _with_outputs(config: Config) -> Config:
@@ -164,7 +167,8 @@ def _report(
     """Write the report; return where it lies, or why there is none: the shots are done anyway."""
     assert config.report is not None
     try:
-        write_report(archive, config.report, shots=[s.name for s in shots], versions=versions)
+        with plain_errors(config.report):
+            write_report(archive, config.report, shots=[s.name for s in shots], versions=versions)
     except InputError as error:
         return f"none: {error}; then `cleanplate report {archive.url} -o {config.report}`"
     return config.report
@@ -178,7 +182,7 @@ def _summarise(
     versions: dict[str, str],
     report: str,
 ) -> None:
-    """Print what became of every shot and where to look, the failures last: a job shows its end."""
+    """Print what came of every shot that is done, and where to look."""
     print()
     for shot in shots:
         if f"inpaint {shot.name} {versions.get(shot.name)}" not in agenda.done:
@@ -188,6 +192,10 @@ def _summarise(
         if f"export {shot.name} {versions[shot.name]}" in agenda.done:
             print(f"  export  {shot.export}")
     print(f"  report  {report}")
+
+
+def _name_failures(agenda: Agenda, shots: Sequence[ShotSpec]) -> None:
+    """Print the shots that failed, last of all: a job shows the end of its log."""
     for name, why in agenda.failed.items():
         print(f"{name}: FAILED: {why}")
     if agenda.failed:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from cluster import jobs
+from cluster import cores, jobs
 from cluster.agenda import Agenda
 from cluster.failures import settle
 from cluster.plan import Note
@@ -17,7 +17,7 @@ from cluster.room import Need
 def machines() -> list[Need]:
     """Return what this machine has."""
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return [Need(torch.cuda.device_count(), jobs.cores(), memory_bytes)]
+    return [Need(torch.cuda.device_count(), cores.available(), memory_bytes)]
 
 
 def run_serial(agenda: Agenda, stop: Callable[[], bool]) -> Iterator[Note]:

@@ -60,7 +60,7 @@ def _export(options: argparse.Namespace) -> int:
     shot = Archive.open(options.archive, "a").shot(options.shot)
     version = options.version
     if version is None and options.masks is None and not options.original:
-        version = shot.newest().name
+        version = _newest(shot, options.what)
     steps = export(
         shot,
         version,
@@ -108,6 +108,16 @@ def _rm(options: argparse.Namespace) -> int:
     else:
         archive.remove_shot(options.shot)
     return 0
+
+
+def _newest(shot: Shot, what: str | None) -> str | None:
+    """The newest result's name; for the mask, none where there is none yet."""
+    try:
+        return shot.newest().name
+    except InputError as error:
+        if what == "mask":
+            return None
+        raise InputError(f"{error}; --original exports the frames as they came") from None
 
 
 def _line(shot: Shot) -> str:

@@ -51,27 +51,31 @@ def check_apart(target: Target, names: Sequence[str], files: Iterable[Path]) -> 
 
     Args:
         names: of the files to write.
-        files: of the source, the mask and the truth. To the folder of images nothing is delivered
-            as to a folder: it would hold two sequences.
+        files: of the source, the mask and the truth, see `files_of`. To a folder of images no
+            others are delivered: it would hold two sequences.
 
     Raises:
         InputError: one of the files would be replaced, or joined.
     """
     written = {_identity(target.folder / name) for name in names}
-    read = {file: file for file in files}
-    if target.kind == "folder":
+    read = list(files)
+    if target.kind != "movie":
         written.add(_identity(target.folder))
-        read |= {file.parent: file for file in read if file.suffix.lower() in SUFFIXES}
-    for place, file in read.items():
+    if target.kind == "folder":
+        read += {file.parent for file in read if file.suffix.lower() in SUFFIXES}
+    if not written - {None}:
+        return
+    for place in read:
         if (found := _identity(place)) is not None and found in written:
-            raise InputError(f"{target.path}: {file} is read from there; choose another place")
+            raise InputError(f"{target.path}: {place} is read from there; choose another place")
 
 
 def files_of(source: Source) -> list[Path]:
-    """Return the files that a movie or a sequence is read from."""
+    """Return the files that a movie or a sequence is read from, and the folder that it is."""
     assert isinstance(source, (Movie, ImageSequence))
-    files = [source.path] if isinstance(source, Movie) else source.files.values()
-    return [Path(file) for file in files]
+    files = [] if isinstance(source, Movie) else source.files.values()
+    place = Path(source.info.path)
+    return [*map(Path, files), *([place] if place.exists() else [])]
 
 
 def _identity(place: Path) -> tuple[int, int] | None:

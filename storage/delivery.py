@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +16,6 @@ from storage.shots import Shot, Version
 from storage.sources import InputError, Patch, SourceInfo
 from storage.stills import delivery_suffix
 from storage.targets import Target, fingerprint
-from storage.urls import Files, join
 
 What = Literal["result", "fill", "confidence", "mask"]
 
@@ -80,12 +77,12 @@ class Delivery:
         return [_with_suffix(name, self.suffix()) for name in stored]
 
     def sources(self, place: str | None) -> list[Path]:
-        """Return the files of the shot's source, which lies where it did or at `place` now."""
+        """Return the files of the shot's source and its place: where it was, or `place` now."""
         path = Path(place or self.shot.info.path)
         names = self._stored_names()
         if names is None:
             return [path]
-        return [(path if path.is_dir() else path.parent) / name for name in names]
+        return [path, *((path if path.is_dir() else path.parent) / name for name in names)]
 
     def suffix(self) -> str:
         usual = delivery_suffix(self.shot.info)
@@ -142,33 +139,6 @@ class Delivery:
             return
         known, record = self._keeper.attrs.get("exports", {}), self._record(folder)
         self._keeper.update(exports=known | {str(self.target.path): record})
-        if self.target.kind == "folder":
-            held = {"names": self.names(), "files": record["files"]}
-            self._deliveries.write(self._place_name, json.dumps(held).encode())
-
-    def outdated(self) -> list[str]:
-        """Return the files that would be left of an earlier delivery to this folder.
-
-        That is one of any shot of the archive, lying there as it was written, whose other files
-        this one replaces. Whatever else is there is somebody's own.
-        """
-        stored = self._deliveries.read(self._place_name) if self.target.kind == "folder" else None
-        if stored is None:
-            return []
-        held, names = json.loads(stored), set(self.names())
-        left = [name for name in held["names"] if name not in names]
-        replaced = len(left) < len(held["names"])
-        whole = held["files"] == fingerprint(held["names"], self.target.folder)
-        return left if replaced and whole else []
-
-    @property
-    def _deliveries(self) -> Files:
-        """What the archive delivered last, a file for each folder."""
-        return Files(join(self.shot.url.rsplit("/", 1)[0], "files", "deliveries"))
-
-    @property
-    def _place_name(self) -> str:
-        return hashlib.sha256(os.fsencode(self.target.path)).hexdigest()[:32] + ".json"
 
     def _stored_names(self) -> list[str] | None:
         stored = self.shot.files.read(FILE_NAMES)

@@ -50,9 +50,9 @@ def export(
 ) -> Iterator[int]:
     """Write a shot's result to `target`; yield the number of frames written so far.
 
-    The target is a movie's file name, a folder, or a pattern such as `plate.%04d.png`. It appears
-    whole or not at all. One that this version wrote before in the same way is left as it is, where
-    the archive is open to write and can remember it.
+    The target is a movie's file name, a folder, or a pattern such as `plate.%04d.png`. A file, and
+    a folder that is new, appears whole or not at all. What this version wrote before in the same
+    way is left as it is, where the archive is open to write and can remember it.
 
     Args:
         version: name of the result; None exports the original frames, or the shot's own mask.
@@ -62,7 +62,7 @@ def export(
         codec, crf: of a movie; by default what the target's suffix stands for.
         fps: of a movie made of a sequence, where the sequence states none.
         source: where the shot's source lies now, if it moved.
-        overwrite: replace what is at the target; in a folder, an earlier delivery whole.
+        overwrite: replace what is at the target; other files in a folder stay.
 
     Raises:
         InputError: the version is not complete, the source is gone or changed, the target exists or
@@ -78,18 +78,15 @@ def export(
     )
     job.check()
     with plain_errors(str(job.target.path)):
-        if not overwrite and _delivered(job):
+        if job.lies_in(job.target.folder) or (not overwrite and _finished(job)):
             yield len(shot)
             return
         check_apart(job.target, job.names(), job.sources(source))
         original = _same_source(job, source) if job.patches else None
-        outdated = job.outdated() if overwrite else []
         with job.target.being_written() as folder:
             yield from _write(job, folder, original, codec, crf, fps)
             job.remember(folder)
         job.target.publish(folder)
-        for name in outdated:
-            (job.target.folder / name).unlink(missing_ok=True)
 
 
 def remake(
@@ -108,8 +105,8 @@ def remake(
     """Write pictures made of a shot's result to `target`; yield the number written so far.
 
     They take the frames' places: names, numbers and depth; from movie to movie, times, sound and
-    colour tags too. The target appears whole or not at all. No picture is taken before all that
-    can be refused is.
+    colour tags too. A file, and a folder that is new, appears whole or not at all. No picture is
+    taken before all that can be refused is.
 
     Args:
         pictures: `(H, W, C)` of the frames' dtype and channels, one a frame.
@@ -155,15 +152,13 @@ def remake(
         job.target.publish(folder)
 
 
-def _delivered(job: Delivery) -> bool:
-    """Whether this export lies at its target; one killed on its way there is moved there now.
+def _finished(job: Delivery) -> bool:
+    """Whether this export was killed on its way to its target; it is moved there now.
 
     Raises:
         InputError: something else is there.
     """
     target = job.target
-    if job.lies_in(target.folder):
-        return True
     halfway = job.lies_in(target.partial, target.folder)
     arrived = [name for name in job.names() if not (target.partial / name).exists()]
     _check_free(job, arrived if halfway else ())

@@ -1,4 +1,4 @@
-"""Where an export goes: one movie file, or numbered images. It appears whole or not at all."""
+"""Where an export goes: one movie file, or numbered images. A file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class Target:
         if suffix in MOVIE_SUFFIXES:
             return cls("movie", path.parent, path.name)
         if suffix[1:] in LOSSY:
-            raise InputError(f"{path}: JPEG changes pixels outside the hole; write {path.stem}.png")
+            better = path.stem if _NUMBER.search(path.name) else f"{path.stem}.%04d"
+            raise InputError(f"{path}: JPEG changes pixels outside the hole; write {better}.png")
         if _NUMBER.search(path.name):
             _check_image_suffix(path)
             return cls("pattern", path.parent, path.name)

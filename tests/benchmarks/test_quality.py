@@ -107,6 +107,10 @@ def test_a_line_that_was_cut_short_is_taken_off(tmp_path: Path) -> None:
     file.write_text('{"work": {"cl')
     assert kept(file, [work]) == {}
     assert file.read_text() == ""
+    file.write_text('{"fps": 24}')
+    with pytest.raises(SystemExit, match="line 1 is no result"):
+        kept(file, [work])
+    assert file.read_text() == '{"fps": 24}'
 
 
 def test_one_clip_alone_has_no_other_whose_masks_to_take(two: list[str]) -> None:

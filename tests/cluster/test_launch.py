@@ -166,8 +166,8 @@ def test_an_export_that_would_replace_something_is_refused_before_the_work(here,
         (["export=o.webm"], "{here}/o.webm: movies are written as .mkv, .mp4, .m4v, .mov"),
         (["export=o.mp4", "delivery.codec=prores"], "{here}/o.mp4: .mp4 cannot hold prores"),
         (["export=one/old.%04d.png"], "{here}/one/old.%04d.png: exists; choose another export"),
-        (["export=one/frames"], "{here}/one/frames: {here}/one/frames/plate.1003.png is read from"),
-        (["export=one/masks"], "{here}/one/masks: {here}/one/masks/mask.1003.png is read from"),
+        (["export=one/frames"], "{here}/one/frames: {here}/one/frames is read from"),
+        (["export=one/masks"], "{here}/one/masks: {here}/one/masks is read from"),
     ],
 )
 def test_an_export_that_cannot_work_is_refused_before_the_work(words, line, here, capsys):
@@ -302,10 +302,15 @@ def test_a_report_that_cannot_be_written_costs_no_shot(here, capsys, monkeypatch
     assert "  report  none: runs/report.html: the disk is full; then `cleanplate report" in said
 
 
-def test_an_archive_lost_at_the_end_is_not_said_to_be_bad_input(capsys, monkeypatch):
+def test_of_an_archive_lost_at_the_end_the_failures_are_named_all_the_same(
+    here, capsys, monkeypatch
+):
     def gone(*_):
-        raise PlaceError("runs/archive: the disk is full")
+        raise PermissionError(13, "Permission denied", "runs/archive")
 
+    write_shot(here / "two", pixels(3, 8, 8, 3), moving_hole(3, *SIZE))
     monkeypatch.setattr("cluster.launch._note_failures", gone)
-    assert launch() == 1
-    assert "error: runs/archive: the disk is full" in capsys.readouterr().err
+    assert launch(backlog(here, "one", "two")) == 1
+    printed = capsys.readouterr()
+    assert "error: runs/archive: no permission" in printed.err
+    assert "two: FAILED" in printed.out

@@ -42,7 +42,7 @@ def test_of_a_shot_that_is_done_nothing_stays_open(tmp_path):
     for name in "abcdefghij":
         scalars.show(note(name=name))
         scalars.show(note("done", name=name))
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert not scalars._curves
 
 

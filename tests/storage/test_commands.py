@@ -127,6 +127,8 @@ def test_an_export_before_there_is_a_version_says_so(run):
     status, _, errors = run("export work one out")
     assert status == 2
     assert "no version yet that is done" in errors
+    assert "--original" in errors
+    assert run("export work one own --what mask")[0] == 0
 
 
 @pytest.mark.parametrize("line", ["", "paint work", "ingest work", "ingest a b c --range x-y"])

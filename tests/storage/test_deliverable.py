@@ -68,7 +68,11 @@ def test_sound_that_the_container_cannot_hold_is_refused_and_nothing_is_made(tmp
 
 
 @pytest.mark.parametrize(
-    "name", ["plate", "plate/plate.%04d.png", "link", "link/plate.####.png", "movie.mov"]
+    "name",
+    [
+        *("plate", "plate/plate.%04d.png", "plate/new.%04d.png", "movie.mov"),
+        *("link", "link/plate.####.png"),
+    ],
 )
 def test_what_is_read_is_not_written_over(name, tmp_path):
     read = [images(tmp_path / "plate", ".png"), movie(tmp_path / "movie.mov")]
@@ -81,7 +85,8 @@ def test_what_is_read_is_not_written_over(name, tmp_path):
 
 @pytest.mark.parametrize("name", [".", "new", "plate/new.%04d.png", "plate/plate.%d.png", "o.mov"])
 def test_what_is_read_may_lie_beside_what_is_written(name, tmp_path):
-    read = [images(tmp_path / "plate", ".png"), movie(tmp_path / "movie.mov")]
+    images(tmp_path / "plate", ".png")
+    read = [str(tmp_path / "plate" / "plate.####.png"), movie(tmp_path / "movie.mov")]
     files = [file for path in read for file in files_of(open_source(path))]
     target = Target.of(tmp_path / name)
     check_apart(target, target.names([1, 2]), files)

@@ -295,7 +295,7 @@ def test_the_source_is_not_overwritten(archive, sequence, tmp_path, target):
     pixels = noise(2, 20, 30, 3)
     version = filled(shot_of(archive, sequence(pixels), square(2, 20, 30)))
     (tmp_path / "link").symlink_to("plate")
-    with pytest.raises(InputError, match=r"plate\.0101\.png is read from there"):
+    with pytest.raises(InputError, match=r"plate is read from there"):
         list(export(version.shot, "one", tmp_path / target, overwrite=True))
     np.testing.assert_array_equal(pixels_of(tmp_path / "plate"), pixels)
     moved = shutil.move(str(tmp_path / "plate"), str(tmp_path / "moved"))
@@ -402,24 +402,6 @@ def test_other_files_in_a_folder_stay_when_it_is_overwritten(archive, sequence, 
     list(export(shot, "one", tmp_path / "out", overwrite=True))
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
     assert names == ["notes.txt", "plate.0101.png", "plate.0102.png"]
-
-
-def test_of_a_delivery_that_is_overwritten_nothing_is_left(archive, sequence, tmp_path):
-    plate = open_source(sequence(noise(4, 20, 30, 3)))
-    other = open_source(sequence(noise(2, 20, 30, 3), name="other"))
-    for name, source, last in (("long", plate, None), ("short", plate, 102), ("other", other, 102)):
-        list(ingest(archive, name, source, None, last=last))
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "notes.txt").write_text("mine")
-
-    def delivered(name):
-        list(export(archive.shot(name), None, tmp_path / "out", overwrite=True))
-        return sorted(path.name for path in (tmp_path / "out").iterdir())
-
-    plates = [f"plate.{number:04d}.png" for number in range(101, 105)]
-    assert delivered("long") == ["notes.txt", *plates]
-    assert delivered("short") == ["notes.txt", *plates[:2]]
-    assert delivered("other") == ["notes.txt", "other.0101.png", "other.0102.png", *plates[:2]]
 
 
 def test_of_a_delivery_that_was_painted_over_nothing_is_removed(archive, sequence, tmp_path):
