@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from inpaint.classical import telea
+from inpaint.classical import membrane
 from inpaint.clip import depth
 from inpaint.tracks import STEP_ERROR, Pictures, Tracks, grey_of, tracks
 
@@ -166,10 +166,10 @@ def follow(pictures: Pictures, stretch: Stretch, growth: float = GROWTH) -> Foll
 def fill_with(
     pictures: Pictures, stretch: Stretch, found: Found, start: int = 0
 ) -> Iterator[Filled]:
-    """Fill a stretch's core with what was found and with Telea, each by its expected error.
+    """Fill a stretch's core with what was found and a membrane, each by its expected error.
 
-    Telea's is the mean squared difference of known pixels as far apart as the pixel is from the
-    rim. What no frame shows is Telea's alone.
+    The membrane's is the mean squared difference of known pixels as far apart as the pixel is from
+    the rim. What no frame shows is the membrane's alone.
 
     Args:
         start: the first frame wanted.
@@ -243,8 +243,8 @@ def _corners(
 
 def _blended(frame: np.ndarray, hole: np.ndarray, before: Candidate, after: Candidate) -> Filled:
     """Put a frame's candidates together, each by its expected error."""
-    filled, error = telea(frame, hole), np.zeros(hole.shape, np.float32)
-    alone = _telea_error(frame, hole)
+    filled, error = membrane(frame, hole), np.zeros(hole.shape, np.float32)
+    alone = _membrane_error(frame, hole)
     candidates = [before, after, Candidate(filled[hole].astype(np.float32), alone)]
     weights = [np.maximum(c.error, STEP_ERROR) ** -SHARPENING for c in candidates]
     total = np.maximum(sum(weights), np.finfo(np.float32).tiny)
@@ -254,7 +254,7 @@ def _blended(frame: np.ndarray, hole: np.ndarray, before: Candidate, after: Cand
     reached = hole & ~rest
     filled[reached] = _as(frame.dtype, mixed[reached[hole]])
     if reached.any():
-        filled = telea(filled, rest)
+        filled = membrane(filled, rest)
     error[hole] = np.minimum.reduce([*(c.error for c in candidates), np.ones_like(alone)])
     return Filled(filled, hole, error)
 
@@ -263,7 +263,7 @@ def _as(dtype: np.dtype, colours: np.ndarray) -> np.ndarray:
     return (colours.round().clip(0, 255) if dtype == np.uint8 else colours).astype(dtype)
 
 
-def _telea_error(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
+def _membrane_error(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """`(n,)` float32: what a missing pixel's distance from the rim lets expect.
 
     Known pixels at a distance from each other, in rows and columns, differ by so much (Matheron,

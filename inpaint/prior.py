@@ -28,7 +28,7 @@ from inpaint.metrics import average, psnr
 from inpaint.network import Network
 from inpaint.tracks import Pictures
 
-GROWTH = 1.5  # of errors along the flow (see `follow`): a network stands by, not Telea alone
+GROWTH = 1.5  # of errors along the flow (see `follow`): a network stands by, not a membrane alone
 BINS = 16  # of how much the prior is doubted
 FEW = 0.05  # of a mean bin: what all together count in each
 AROUND = 2  # this part of a frame's shorter side is looked at for how much the two differ

@@ -13,7 +13,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from inpaint.classical import telea
+from inpaint.classical import membrane
 from inpaint.clip import shrunk, touched
 from inpaint.hidden_motion import Step, hidden_motion
 
@@ -55,8 +55,8 @@ class Tracks:
 def tracks(pictures: Pictures, growth: float, core: range) -> Iterator[tuple[int, Tracks]]:
     """Yield frames and where those after show their holes, last frame first, then those before.
 
-    Flow runs between neighbouring frames, brought to a size that suits it, on pictures whose holes
-    Telea has filled; into a hole it is continued from around (see `inpaint.hidden_motion`). Each
+    Flow runs between neighbouring frames, brought to a size that suits it, on pictures with a
+    membrane in their holes; there it is continued from around (see `inpaint.hidden_motion`). Each
     step adds the squared difference that the flow leaves between known pixels there.
 
     The core's frames are read twice each, the others once, and two are held at once; of the last
@@ -136,8 +136,8 @@ def _resized(frame: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarra
     height, width = size = round(hole.shape[0] * factor), round(hole.shape[1] * factor)
     if factor <= 1:
         grey, hole = shrunk(grey, size), touched(hole, size)
-        return telea(grey, hole), hole
-    large = cv2.resize(telea(grey, hole), (width, height), interpolation=cv2.INTER_CUBIC)
+        return membrane(grey, hole), hole
+    large = cv2.resize(membrane(grey, hole), (width, height), interpolation=cv2.INTER_CUBIC)
     hole = cv2.resize(hole.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
     return large.reshape(*size, 1).clip(0, 1), hole
 

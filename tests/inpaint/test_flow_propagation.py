@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inpaint.classical import telea
+from inpaint.classical import membrane
 from inpaint.flow_propagation import (
     MISSING_BYTES,
     Filled,
@@ -57,10 +57,10 @@ def decibels(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
 def test_a_pan_behind_a_still_hole_is_recovered(dtype: str, channels: int) -> None:
     truth, holes = pan(dtype, channels), square()
     result = filled(truth, holes)
-    by_telea = np.stack([telea(*pair) for pair in zip(truth, holes, strict=True)])
+    alone = np.stack([membrane(*pair) for pair in zip(truth, holes, strict=True)])
     assert result.dtype == truth.dtype
     assert np.array_equal(result[~holes], truth[~holes])
-    assert decibels(result, truth, holes) > decibels(by_telea, truth, holes) + 8
+    assert decibels(result, truth, holes) > decibels(alone, truth, holes) + 8
 
 
 @pytest.mark.parametrize("step_px", [0.3, 0.6])
@@ -69,17 +69,17 @@ def test_a_pan_by_less_than_a_pixel_a_frame_is_recovered(step_px: float) -> None
     truth = np.stack([cv2.getRectSubPix(pan()[0], (48, 40), place) for place in places])
     holes = np.zeros(truth.shape[:3], bool)
     holes[:, 14:26, 22:28] = True
-    by_telea = np.stack([telea(*pair) for pair in zip(truth, holes, strict=True)])
+    alone = np.stack([membrane(*pair) for pair in zip(truth, holes, strict=True)])
     result = filled(truth, holes)
-    assert decibels(result, truth, holes) > decibels(by_telea, truth, holes) + 8
+    assert decibels(result, truth, holes) > decibels(alone, truth, holes) + 8
 
 
 def test_large_frames_are_filled_by_the_flow_of_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inpaint.tracks.MOST_PX", 30)
     truth, holes = pan(), square()
     result = filled(truth, holes)
-    by_telea = np.stack([telea(*pair) for pair in zip(truth, holes, strict=True)])
-    assert decibels(result, truth, holes) > decibels(by_telea, truth, holes) + 8
+    alone = np.stack([membrane(*pair) for pair in zip(truth, holes, strict=True)])
+    assert decibels(result, truth, holes) > decibels(alone, truth, holes) + 8
     truth[holes] = 255
     assert np.array_equal(filled(truth, holes)[holes], result[holes])
 
@@ -102,17 +102,17 @@ def test_the_expected_error_is_zero_where_known_and_ranks_the_pixels() -> None:
         assert 0 < seen.max() < never.min()
 
 
-def test_what_no_frame_shows_is_filled_by_telea() -> None:
+def test_what_no_frame_shows_is_filled_by_a_membrane() -> None:
     frames, holes = pan(), np.zeros((COUNT, HEIGHT, WIDTH), bool)
     frames[:] = frames[:1]
     holes[:, 18:30, 26:40] = True
-    expected = [telea(*pair) for pair in zip(frames, holes, strict=True)]
+    expected = [membrane(*pair) for pair in zip(frames, holes, strict=True)]
     assert np.array_equal(filled(frames, holes), np.stack(expected))
 
 
-def test_one_frame_alone_is_filled_by_telea() -> None:
+def test_one_frame_alone_is_filled_by_a_membrane() -> None:
     frames, holes = pan()[:1], square()[:1]
-    assert np.array_equal(filled(frames, holes)[0], telea(frames[0], holes[0]))
+    assert np.array_equal(filled(frames, holes)[0], membrane(frames[0], holes[0]))
 
 
 def test_of_sparse_pixels_the_expected_error_is_that_of_their_own_distance() -> None:
