@@ -272,7 +272,7 @@ def test_the_model_based_searcher_begins_with_the_default(cluster, archive, tmp_
 def test_a_trial_that_fails_is_named_and_the_others_go_on(cluster, archive, tmp_path, capsys):
     from cluster.on_tune import search
 
-    sweep, base = asked("trials=2", "base.max_attempts=1")
+    sweep, base = asked("trials=2", "base.max_attempts=1", "scheduler=none")
     task = replace(task_of(archive, base), shots=("one", "gone"))
     found = search(task, sweep, space_of(sweep, base), tmp_path / "sweep" / "tune")
     assert [trial.state for trial in found] == ["failed", "failed"]
