@@ -100,7 +100,9 @@ def _share(rank: int, archive: Path, port: int, folder: Path) -> None:
     ranks = {"RANK": rank, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
     os.environ |= {key: str(value) for key, value in ranks.items()}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.distributed.init_process_group("gloo")  # as Ray Train does
     folder.joinpath(str(rank)).write_bytes(contents(order_of(archive), (), rank, 2)[-1])
+    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
