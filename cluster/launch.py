@@ -80,15 +80,15 @@ def _launched(config: Config, shots: Sequence[ShotSpec], archive: Archive) -> in
     finally:
         shown.close()
     versions = {intent.shot.name: intent.version for intent in intents}
-    lost = ""
+    lost = False
     try:
         with plain_errors(archive.url):
             _note_failures(archive, agenda, jobs)
             report = _report(config, shots, archive, versions)
             _summarise(config, shots, agenda, archive, versions, report)
     except PlaceError as error:  # the archive is gone: not 2, for something was begun
-        lost = str(error)
-        print(f"error: {lost}", file=sys.stderr)
+        lost = True
+        print(f"error: {error}", file=sys.stderr)
     _name_failures(agenda, shots)
     if stop():
         print("stopped; the same command goes on from here")
