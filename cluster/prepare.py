@@ -96,15 +96,18 @@ def _check_source(job: Job) -> tuple[int, int]:
         check_result(source, target, job.config.delivery.codec)
         read = [source, mask.painted, *([] if truth is None else [truth])]
         files = [file for one in read for file in files_of(one)]
-        check_apart(target, target.names(_numbers(job.shot, source)), files)
+        check_apart(target, _names(target, job.shot, source), files)
     return source.info.height, source.info.width
 
 
-def _numbers(shot: ShotSpec, source: Source) -> range:
-    """The numbers of the shot's frames."""
-    info = source.info
-    first, last = frame_range(info.path, info.first_number, source.count(), shot.first, shot.last)
-    return range(first, last + 1)
+def _names(target: Target, shot: ShotSpec, source: Source | None = None) -> list[str]:
+    """The files to write, as far as they are known; only for a pattern frames are counted."""
+    if target.kind != "pattern":
+        return target.names(())
+    source = source or open_source(shot.source)
+    info, count = source.info, source.count()
+    first, last = frame_range(info.path, info.first_number, count, shot.first, shot.last)
+    return target.names(range(first, last + 1))
 
 
 def _intent(config: Config, shot: ShotSpec, size: tuple[int, int], archive: Archive) -> Intent:
@@ -145,9 +148,8 @@ def _check_target(shot: ShotSpec, version: str, archive: Archive, overwrite: boo
         attrs = archive.shot(shot.name).version(version).attrs
     target = Target.of(shot.export)
     ours = overwrite or str(target.path) in attrs.get("exports", {})
-    numbers = _numbers(shot, open_source(shot.source)) if target.kind == "pattern" else range(0)
     with plain_errors(str(target.path)):
-        if not ours and target.existing(target.names(numbers)):
+        if not ours and target.existing(_names(target, shot)):
             raise InputError(
                 f"{target.path}: exists; choose another export, or delivery.overwrite=true"
             )
