@@ -21,10 +21,12 @@ class Block:
     """Consecutive frames on their way into a shot; the first axis of each array is T.
 
     Attributes:
+        start: index in the shot of the first.
         frames: `(T, H, W, C)`;  hole: `(T, H, W)` bool;  numbers, pts: `(T,)` int64.
         truth: like frames, or None.
     """
 
+    start: int
     frames: np.ndarray
     hole: np.ndarray
     numbers: np.ndarray
@@ -45,9 +47,9 @@ def create_shot_arrays(
         create_array(url, name, (count,), "int64", vector_layout(), "shuffle")
 
 
-def write_block(shot: Shot, start: int, block: Block) -> None:
-    """Store the block from frame index `start` on, then say so in the shot's attributes."""
-    stop = start + len(block.numbers)
+def write_block(shot: Shot, block: Block) -> int:
+    """Store the block, then say so in the shot's attributes; return how many frames there are."""
+    start, stop = block.start, block.start + len(block.numbers)
     with plain_errors(shot.url):
         parts = {"frames": block.frames, "numbers": block.numbers, "pts": block.pts}
         for name, values in parts.items():
@@ -57,6 +59,7 @@ def write_block(shot: Shot, start: int, block: Block) -> None:
         if block.truth is not None:
             _write_truth(shot, start, block.truth, block.hole)
         shot.update(stored=stop, missing_px=_missing_px(shot, start, block.hole))
+    return stop
 
 
 def finish_shot(shot: Shot, **attributes: Any) -> None:

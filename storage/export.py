@@ -8,9 +8,7 @@ samples themselves) comes back as it was.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,6 +20,7 @@ from storage.companions import check_sound
 from storage.deliverable import check_apart
 from storage.delivery import Delivery, What
 from storage.images import ImageSequence
+from storage.in_order import in_order
 from storage.media import open_source
 from storage.movie_copy import patch_movie, remake_movie
 from storage.movie_writer import MovieWriter
@@ -227,18 +226,7 @@ def _file(source: Source, number: int) -> str:
 
 
 def _side_by_side(work: Callable[[Item], None], items: Iterable[Item]) -> Iterator[int]:
-    """Do the work for all items on a few threads; yield how many are done, in order."""
-    workers = min(8, os.cpu_count() or 1)
-    running: deque[Future[None]] = deque()
-    done = 0
-    with ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            running.append(pool.submit(work, item))
-            while len(running) > workers or (running and running[0].done()):
-                running.popleft().result()
-                done += 1
-                yield done
-        while running:
-            running.popleft().result()
-            done += 1
-            yield done
+    """Do the work for all items on a few threads; yield how many are done."""
+    threads = min(8, os.cpu_count() or 1)
+    for done, _ in enumerate(in_order(work, items, threads), 1):
+        yield done

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
 
-import numpy as np
-
+from storage.in_order import in_order
 from storage.pictures import Still, describe_image, read_image
 from storage.sources import Frame, InputError, SourceInfo, frame_range
 
-READERS = 2  # files decoded ahead of the one asked for
+READERS = 3  # files decoded at once: the one asked for and two ahead
 
 
 class ImageSequence:
@@ -58,18 +55,8 @@ class ImageSequence:
         """Yield the frames `first` to `last`; see `Source`. Reads two files ahead."""
         begin, span = self.info.first_number, max(self.files) - self.info.first_number + 1
         first, last = frame_range(self.info.path, begin, span, first, last)
-        waiting: deque[tuple[int, Future[np.ndarray]]] = deque()
-        with ThreadPoolExecutor(READERS) as pool:
-            try:
-                for number in (n for n in self.files if first <= n <= last):
-                    waiting.append((number, pool.submit(self._read, number)))
-                    if len(waiting) > READERS:
-                        yield _frame(*waiting.popleft())
-                while waiting:
-                    yield _frame(*waiting.popleft())
-            finally:
-                for _, future in waiting:
-                    future.cancel()
+        numbers = (number for number in self.files if first <= number <= last)
+        return in_order(self._read, numbers, READERS, wait=False)
 
     def count(self) -> int:
         return len(self.files)
@@ -94,18 +81,14 @@ class ImageSequence:
             digest.update(number.to_bytes(8, "little", signed=True) + content)
         return digest.hexdigest()
 
-    def _read(self, number: int) -> np.ndarray:
+    def _read(self, number: int) -> Frame:
         still, pixels = read_image(self.files[number])
         if still.kind != self._still.kind:
             raise InputError(
                 f"{self.files[number]}: frame {number} is {_words(still)}, "
                 f"the first is {_words(self._still)}: make them alike"
             )
-        return pixels
-
-
-def _frame(number: int, pixels: Future[np.ndarray]) -> Frame:
-    return Frame(number, None, pixels.result())
+        return Frame(number, None, pixels)
 
 
 def _words(still: Still) -> str:

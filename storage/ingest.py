@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from storage.blocks import Block, finish_shot, write_block
 from storage.chunks import batch_length
 from storage.codecs import best_shuffle
 from storage.images import ImageSequence
+from storage.in_order import in_order
 from storage.masks import Mask
 from storage.origin import Origin
 from storage.shots import Shot
@@ -88,7 +89,7 @@ def _store(archive: Archive, name: str, origin: Origin, shot: Shot | None) -> It
         shot = _create(archive, name, origin, begun)
         frames = chain([begun], frames)
     blocks = _blocks(source.info, frames, origin.holes(start), origin.truths(start), start)
-    yield from _write_behind(shot, start, blocks)
+    yield from in_order(partial(write_block, shot), blocks, 1)  # while the next block is read
     _check_end(source.info, shot, origin.last)
     _keep_names(source, shot)
     digest = None if origin.truth is None else origin.truth.sha256()
@@ -117,22 +118,6 @@ def _create(archive: Archive, name: str, origin: Origin, begun: Frame) -> Shot:
     )
 
 
-def _write_behind(shot: Shot, start: int, blocks: Iterator[Block]) -> Iterator[int]:
-    """Write each block while the next is read; yield the number of frames stored."""
-    pending: Future[None] | None = None
-    stored = start
-    with ThreadPoolExecutor(1) as writer:
-        for block in blocks:
-            if pending is not None:
-                pending.result()
-                yield stored
-            pending = writer.submit(write_block, shot, stored, block)
-            stored += len(block.numbers)
-        if pending is not None:
-            pending.result()
-            yield stored
-
-
 def _blocks(
     info: SourceInfo,
     frames: Iterator[Frame],
@@ -150,6 +135,7 @@ def _blocks(
         inside = _as_many(holes, batch, info, "mask")
         true = _as_many(truths, batch, info, "truth")
         yield Block(
+            start=start,
             frames=np.stack([frame.pixels for frame in batch]),
             hole=np.stack([nothing if hole is None else hole for hole in inside]),
             numbers=np.array([frame.number for frame in batch], np.int64),

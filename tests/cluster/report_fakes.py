@@ -54,7 +54,7 @@ def add_shot(
     numbers = np.arange(1001, 1001 + frames)
     pixels = pixels.astype(dtype)
     white = np.full_like(pixels, 255) if truth else None
-    write_block(shot, 0, Block(pixels, hole, numbers, numbers, white))
+    write_block(shot, Block(0, pixels, hole, numbers, numbers, white))
     finish_shot(shot)
     return archive.shot(name)
 

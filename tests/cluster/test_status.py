@@ -54,7 +54,7 @@ def test_a_summary_says_what_shot_and_version_hold(archive):
 def test_the_hole_is_counted_block_by_block_and_sampled_where_it_was_not(archive):
     shot, more = add_shot(archive, "one"), np.ones((2, 36, 64), bool)
     numbers = np.arange(2)
-    write_block(shot, 6, Block(np.zeros((2, 36, 64, 3), np.uint8), more, numbers, numbers))
+    write_block(shot, Block(6, np.zeros((2, 36, 64, 3), np.uint8), more, numbers, numbers))
     finish_shot(shot)
     exact = (5 * 160 + 240 + 2 * 36 * 64) / (8 * 36 * 64)
     assert summarise(archive)[0].hole_share == pytest.approx(exact)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
+import weakref
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +15,7 @@ import pytest
 from storage.media import open_source
 from storage.pictures import describe_image, read_image
 from storage.planes import widened
-from storage.sources import InputError, Patch, SourceInfo
+from storage.sources import Frame, InputError, Patch, SourceInfo
 from storage.stills import delivery_suffix, patch_image, write_image
 from storage.urls import PlaceError, plain_errors
 
@@ -377,3 +381,23 @@ def test_real_stills_come_back_bit_for_bit_outside_the_hole(clips: Path, tmp_pat
         patch_image(path, target, Patch(frame.pixels[::-1, ::-1], hole))
         wanted = np.where(hole[..., None], frame.pixels[::-1, ::-1], frame.pixels)
         assert same_bits(read_image(target)[1], wanted)
+
+
+def test_what_is_left_of_a_torn_sequence_needs_no_garbage_collector(tmp_path):
+    for name in ("a", "b"):
+        for number in range(6):
+            write_image(tmp_path / f"{name}.{number}.png", np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "b.2.png").write_bytes(b"torn")
+
+    def read() -> weakref.ref[Iterator[Frame]]:
+        whole, torn = (open_source(str(tmp_path / f"{name}.%d.png")).frames() for name in "ab")
+        with contextlib.suppress(InputError):
+            for _ in zip(whole, torn, strict=True):
+                pass
+        return weakref.ref(whole)
+
+    gc.disable()
+    try:
+        assert read()() is None
+    finally:
+        gc.enable()
