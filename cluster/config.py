@@ -179,12 +179,14 @@ class Delivery(Options):
         crf: constant rate factor of h264 and h265, 0 (lossless) to 51; null: 12.
         fps: frames per second, for a movie made of a sequence that states none, e.g. `23.976`.
         overwrite: replace a file that this version did not write.
+        grain: share of the plate's grain that the fill is given where it lacks it; 0 for none.
     """
 
     codec: Literal["ffv1", "h264", "h265", "prores"] | None = None
     crf: float | None = Field(None, ge=0, le=51)
     fps: Annotated[str, BeforeValidator(lambda value: str(value))] = "24"
     overwrite: bool = False
+    grain: float = Field(1, ge=0, le=2)
 
     @field_validator("fps")
     @classmethod

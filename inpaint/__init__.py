@@ -6,8 +6,9 @@ Read in this order: `internal` (the fit) with `learning`, `step` and `recipes`; 
 (what the optical flow adds to it); `warmstart` (one network from many shots); `checkpoint`,
 `tone` and `precision`. `vinet` is a network trained once, which fills any clip. `propagate`,
 `segmentation`, `pasting` and `trail` make many masks of a few. `retarget` and `overlay` give a
-finished shot another size. `classical` and `flow_propagation` with `tracks`, `hidden_motion` and
-`flow` are the peers without learning; `metrics`, `temporal` and `perceptual` judge.
+finished shot another size, `grain` gives a fill the plate's. `classical` and `flow_propagation`
+with `tracks`, `hidden_motion` and `flow` are the peers without learning; `metrics`, `temporal` and
+`perceptual` judge.
 """
 
 import os

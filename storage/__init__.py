@@ -4,7 +4,7 @@ Read in this order: `sources` (what a source is), `archive`, `shots` and `mask_v
 stored), `ingest` with `origin` (source and mask into a shot), `export` with `delivery`,
 `deliverable` and `targets` (shot and version into a movie or a sequence), `verify`; `media` opens
 files through `video`, `images` and `masks`. Below lie `groups`, `blocks`, `boundary`, `arrays`,
-`attributes`, `chunks`, `codecs`, `rates`, `urls`.
+`attributes`, `chunks`, `codecs`, `in_order`, `rates`, `urls`.
 """
 
 from storage.archive import Archive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,20 @@ What = Literal["result", "fill", "confidence", "mask"]
 
 
 @dataclass(frozen=True)
+class Retouch:
+    """A last touch to what lies inside the hole, which the archive does not keep.
+
+    Attributes:
+        name: what it is: an export made with another one is another export.
+        apply: from the index of a frame, the result `(H, W, C)` and its hole `(H, W)` to the
+            result as it is to be written; it changes nothing outside the hole.
+    """
+
+    name: str
+    apply: Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One thing to export, whole: a result, the original frames, or a mask.
 
@@ -30,6 +45,7 @@ class Delivery:
         masks: the mask version whose mask is wanted; for no `version`.
         target, what: where to, and what of the version; see `export`.
         settings: what else decides how the files come out, JSON values.
+        retouch: of the result, see `Retouch`.
     """
 
     shot: Shot
@@ -38,6 +54,7 @@ class Delivery:
     target: Target
     what: What
     settings: dict[str, Any]
+    retouch: Retouch | None = None
 
     def check(self) -> None:
         """Refuse what cannot be exported."""
@@ -108,7 +125,7 @@ class Delivery:
         if self.version is None:
             return None
         hole = np.asarray(self.version.hole[t])
-        return Patch(np.asarray(self.version.filled[t]), hole) if hole.any() else None
+        return Patch(self._filled(self.version, t, hole), hole) if hole.any() else None
 
     def picture(self, t: int) -> np.ndarray:
         """Return frame `t` as it is to be written, `(H, W, C)`."""
@@ -117,12 +134,12 @@ class Delivery:
             return np.where(hole, np.uint8(255), np.uint8(0))[..., None]
         if self.version is None:
             return np.asarray(self.shot.frames[t])
-        if self.what == "result":
-            return self.version.result(t)
         hole = np.asarray(self.version.hole[t])
+        if self.what == "result":
+            return self._result(self.version, t, hole)
         if self.what == "confidence":
             return np.where(hole, self.version.confidence[t], np.uint8(255))[..., None]
-        filled = np.asarray(self.version.filled[t])
+        filled = self._filled(self.version, t, hole)
         colours = filled[..., : 1 if filled.shape[-1] < 3 else 3]
         opaque = np.iinfo(filled.dtype).max if filled.dtype.kind == "u" else 1
         alpha = (hole * filled.dtype.type(opaque)).astype(filled.dtype)
@@ -140,6 +157,18 @@ class Delivery:
         known, record = self._keeper.attrs.get("exports", {}), self._record(folder)
         self._keeper.update(exports=known | {str(self.target.path): record})
 
+    def _filled(self, version: Version, t: int, hole: np.ndarray) -> np.ndarray:
+        """Return frame `t` as it is to be written; what is outside the hole means nothing."""
+        if self.retouch is None:
+            return np.asarray(version.filled[t])
+        return self._result(version, t, hole)
+
+    def _result(self, version: Version, t: int, hole: np.ndarray) -> np.ndarray:
+        result = version.result(t)
+        if self.retouch is None or not hole.any():
+            return result
+        return np.where(hole[..., None], self.retouch.apply(t, result, hole), result)
+
     def _stored_names(self) -> list[str] | None:
         stored = self.shot.files.read(FILE_NAMES)
         return None if stored is None else list(json.loads(stored))
@@ -149,7 +178,9 @@ class Delivery:
         return self.masks or self.version or self.shot
 
     def _record(self, *folders: Path) -> dict[str, Any]:
-        return {"what": self.what, **self.settings, "files": fingerprint(self.names(), *folders)}
+        touched = {} if self.retouch is None else {"retouch": self.retouch.name}
+        files = fingerprint(self.names(), *folders)
+        return {"what": self.what, **self.settings, **touched, "files": files}
 
 
 def _with_suffix(name: str, suffix: str) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from storage.companions import check_sound
 from storage.deliverable import check_apart
-from storage.delivery import Delivery, What
+from storage.delivery import Delivery, Retouch, What
 from storage.images import ImageSequence
 from storage.in_order import in_order
 from storage.media import open_source
@@ -46,6 +46,7 @@ def export(
     fps: Fraction | None = None,
     source: str | None = None,
     overwrite: bool = False,
+    retouch: Retouch | None = None,
 ) -> Iterator[int]:
     """Write a shot's result to `target`; yield the number of frames written so far.
 
@@ -62,6 +63,7 @@ def export(
         fps: of a movie made of a sequence, where the sequence states none.
         source: where the shot's source lies now, if it moved.
         overwrite: replace what is at the target; other files in a folder stay.
+        retouch: a last touch to the hole of a result, or of its fill.
 
     Raises:
         InputError: the version is not complete, the source is gone or changed, the target exists or
@@ -74,6 +76,7 @@ def export(
         Target.of(target),
         what,
         {"codec": codec, "crf": crf, "fps": None if fps is None else str(fps)},
+        retouch,
     )
     job.check()
     with plain_errors(str(job.target.path)):

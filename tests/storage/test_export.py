@@ -10,6 +10,7 @@ import pytest
 from storage_fakes import ArrayMask, drawn, noise, square
 
 from storage.archive import Archive
+from storage.delivery import Retouch
 from storage.export import export
 from storage.ingest import ingest
 from storage.masks import open_mask
@@ -223,6 +224,40 @@ def test_a_movie_changes_only_in_the_hole_of_its_mask_version(archive, movie, tm
     for plane, hole in zip(range(3), (luma, chroma, chroma), strict=True):
         np.testing.assert_array_equal(result[plane][~hole], source[plane][~hole])
         assert (result[plane][hole] != source[plane][hole]).any()
+
+
+def inverted(name="inverted"):
+    """A retouch that forgets the hole: it changes every pixel."""
+    return Retouch(name, lambda t, result, hole: result ^ np.uint8(255 - t))
+
+
+@pytest.mark.parametrize("target", ["out", "out.mkv"])
+def test_a_retouch_changes_the_hole_alone(archive, sequence, tmp_path, target):
+    holes = square(3, 48, 64)
+    version = filled(shot_of(archive, sequence(noise(3, 48, 64, 3)), holes))
+    list(export(version.shot, "one", tmp_path / target, fps=Fraction(24), retouch=inverted()))
+    back, results = pixels_of(tmp_path / target), results_of(version)
+    assert np.array_equal(back[~holes], results[~holes])
+    for t in range(3):
+        assert np.array_equal(back[t][holes[t]], results[t][holes[t]] ^ np.uint8(255 - t))
+
+
+def test_a_retouch_is_seen_in_the_fill_alone_too(archive, sequence, tmp_path):
+    holes = square(3, 20, 30)
+    version = filled(shot_of(archive, sequence(noise(3, 20, 30, 3)), holes))
+    list(export(version.shot, "one", tmp_path / "fill", what="fill", retouch=inverted()))
+    back = pixels_of(tmp_path / "fill")[1]
+    assert np.array_equal(back[holes[1], :3], results_of(version)[1][holes[1]] ^ np.uint8(254))
+    assert not back[~holes[1], 3].any()
+
+
+def test_an_export_with_another_retouch_is_another_export(archive, sequence, tmp_path):
+    shot = filled(shot_of(archive, sequence(noise(3, 20, 30, 3)), square(3, 20, 30))).shot
+    list(export(shot, "one", tmp_path / "out", retouch=inverted()))
+    assert list(export(shot, "one", tmp_path / "out", retouch=inverted())) == [3]
+    for other in (None, inverted("twice")):
+        with pytest.raises(InputError, match="exists"):
+            list(export(shot, "one", tmp_path / "out", retouch=other))
 
 
 @pytest.mark.parametrize("target", ["out", "out.mkv", "roto.####.tif"])
