@@ -178,7 +178,7 @@ class Delivery(Options):
         codec: `ffv1`, `h264`, `h265` or `prores`; null: as the file name's ending suggests.
         crf: constant rate factor of h264 and h265, 0 (lossless) to 51; null: 12.
         fps: frames per second, for a movie made of a sequence that states none, e.g. `23.976`.
-        overwrite: replace a file that this version did not write.
+        overwrite: replace a file that this version did not write, or that was changed since.
         grain: share of the plate's grain that the fill is given where it lacks it; 0 for none.
     """
 

@@ -100,12 +100,6 @@ def _exporting(job: Job) -> Generator[Event, None, None]:
     if job.shot.export is None:
         raise InputError(f"shot {job.shot.name!r}: no place to export to; give export=…")
     shot, how = Archive.open(job.archive, "a").shot(job.shot.name), job.config.delivery
-    retouch = regrain(shot.version(job.version), how.grain, job.config.seed)
-    if retouch is not None:
-        yield {
-            "kind": "log",
-            "text": "the fill is delivered with the plate's grain (delivery.grain)",
-        }
     for written in export(
         shot,
         job.version,
@@ -114,6 +108,6 @@ def _exporting(job: Job) -> Generator[Event, None, None]:
         crf=how.crf,
         fps=Fraction(how.fps) if shot.info.fps is None else None,
         overwrite=how.overwrite,
-        retouch=retouch,
+        retouch=regrain(shot.version(job.version), how.grain, job.config.seed),
     ):
         yield {"kind": "progress", "done": written, "total": len(shot), "unit": "frames"}

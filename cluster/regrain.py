@@ -2,68 +2,86 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from inpaint.clip import around
-from inpaint.grain import NEARBY_PX, Pair, measure
+from inpaint.grain import Grain, Pair, bands, measure
 from inpaint.tone import Tone
-from storage import Shot, Version
+from storage import Version
 from storage.delivery import Retouch
 
 PAIRS = 8
 """Of frames that follow each other, in which a plate's grain is measured."""
 
+MOST = 65504.0
+"""The largest value of a float that is told from a larger one."""
+
 
 def regrain(version: Version, share: float, seed: int) -> Retouch | None:
-    """Measure a shot's grain and return what gives it to a fill; None without grain or hole.
+    """Return what gives the plate's grain to a fill; None where no share of it is asked for.
 
     Args:
         share: of the grain that the fill lacks.
         seed: with the same one and the same frame comes the same grain.
     """
-    shot = version.shot
-    tone, colours = _tone(shot.info.dtype), _colours(shot)
-    if not share or version.attrs.get("status") == "copied":
+    if not share:
         return None
-    if (grain := measure(_pairs(version, tone))) is None:
-        return None
+    return Retouch(f"grain {share:g}, seed {seed}", _Regrain(version, share, seed).apply)
 
-    def apply(t: int, result: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        changed, near = result.copy(), around(hole, NEARBY_PX)
-        encoded, random = tone.encode(result[near][..., :colours]), np.random.default_rng((seed, t))
-        grained = grain.added(encoded, hole[near], random, share)
-        touched = hole[near] & (grained != encoded).any(-1)
-        changed[near][touched, :colours] = tone.decode(grained[touched])
+
+@dataclass
+class _Regrain:
+    """Grain is measured when the first frame asks for it."""
+
+    version: Version
+    share: float
+    seed: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def apply(self, t: int, result: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        with self.lock:
+            grain = self._grain
+        if grain is None:
+            return result
+        changed, ends = result.copy(), (0.0, 1.0) if self._tone.dtype.startswith("uint") else None
+        for number, (near, inside) in enumerate(bands(hole)):
+            random = np.random.default_rng((self.seed, t, number))
+            encoded = self._tone.encode(result[near][..., : self._colours])
+            grained = grain.added(encoded, inside, random, self.share, ends)
+            touched = inside & (grained != encoded).any(-1)
+            changed[near][touched, : self._colours] = self._tone.decode(grained[touched])
         return changed
 
-    return Retouch(f"grain {share:g}, seed {seed}", apply)
+    @cached_property
+    def _grain(self) -> Grain | None:
+        return measure(self._pairs())
 
+    @cached_property
+    def _tone(self) -> Tone:
+        dtype = self.version.shot.info.dtype
+        return Tone(dtype, float(np.iinfo(dtype).max) if dtype.startswith("uint") else MOST)
 
-def _pairs(version: Version, tone: Tone) -> Iterator[Pair]:
-    """Frames spread over the shot, each with the next one, outside the hole."""
-    shot, last = version.shot, max(0, len(version.shot) - 2)
-    for t in np.unique(np.linspace(0, last, PAIRS).round().astype(int)):
-        known = ~np.asarray(version.hole[t])
-        first, second = _encoded(shot, t, tone), None
-        if t + 1 < len(shot):
-            known &= ~np.asarray(version.hole[t + 1])
-            second = _encoded(shot, t + 1, tone)
-            known &= np.isfinite(second).all(-1)
-        yield first, second, known & np.isfinite(first).all(-1)
+    @property
+    def _colours(self) -> int:
+        """How many channels are colours; alpha has no grain."""
+        return 1 if self.version.shot.info.channels < 3 else 3
 
+    def _pairs(self) -> Iterator[Pair]:
+        """Frames spread over the shot, each with the next one, outside the hole."""
+        count = len(self.version.shot)
+        for t in np.unique(np.linspace(0, max(0, count - 2), PAIRS).round().astype(int)):
+            (first, known), second = self._frame(t), None
+            if t + 1 < count:
+                second, too = self._frame(t + 1)
+                known &= too
+            yield first, second, known
 
-def _encoded(shot: Shot, t: int, tone: Tone) -> np.ndarray:
-    return tone.encode(np.asarray(shot.frames[t])[..., : _colours(shot)])
-
-
-def _colours(shot: Shot) -> int:
-    """How many channels are colours; alpha has no grain."""
-    return 1 if shot.info.channels < 3 else 3
-
-
-def _tone(dtype: str) -> Tone:
-    """A curve for all values of the dtype."""
-    whole = dtype.startswith("uint")
-    return Tone(dtype, float(np.iinfo(dtype).max if whole else np.finfo(dtype).max))
+    def _frame(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """A frame's colours as they are measured, and where they are known."""
+        shot = self.version.shot
+        encoded = self._tone.encode(np.asarray(shot.frames[t])[..., : self._colours])
+        return encoded, np.isfinite(encoded).all(-1) & ~np.asarray(self.version.hole[t])

@@ -22,7 +22,7 @@ def telea(picture: np.ndarray, hole: np.ndarray, radius_px: float = 3) -> np.nda
 
     Args:
         picture: `(H, W, C)`, any C; uint8, uint16, or float with 1 as white.
-        hole: bool `(H, W)`; what lies under it has no influence.
+        hole: bool `(H, W)`; what lies under it has no influence, nor has NaN or infinity.
         radius_px: how far known pixels are looked at.
 
     Returns:
@@ -36,10 +36,11 @@ def telea(picture: np.ndarray, hole: np.ndarray, radius_px: float = 3) -> np.nda
         region = around(hole, math.ceil(radius_px) + MARGIN_PX)
         part, near = filled[region], hole[region]
         height, width = near.shape
-        missing, known = _thick(near.astype(np.uint8)), (~hole).astype(np.uint8)
+        lost = hole | ~np.isfinite(picture).all(-1) if picture.dtype.kind == "f" else hole
+        missing, known = _thick(lost[region].astype(np.uint8)), (~lost).astype(np.uint8)
         for channel in range(picture.shape[2]):
             blank = _mean(picture[..., channel], known) if known.any() else white / 2
-            levels = _thick(_levels(part[..., channel], blank, near, white))
+            levels = _thick(_levels(part[..., channel], blank, lost[region], white))
             fresh = cv2.inpaint(levels, missing, radius_px, cv2.INPAINT_TELEA)[:height, :width]
             part[near, channel] = _restored(fresh[near], picture.dtype, white)
     return filled

@@ -147,15 +147,29 @@ class Delivery:
 
     def lies_in(self, *folders: Path) -> bool:
         """Return whether the files there, in the first folder that has each, are this export's."""
-        found = self._keeper.attrs.get("exports", {}).get(str(self.target.path))
-        return found is not None and found == self._record(*folders)
+        return {**self._known(), "replaces": None} == {**self._record(*folders), "replaces": None}
+
+    def lies_otherwise(self) -> bool:
+        """Return whether the target is as this version wrote it last, in whatever form."""
+        known, files = self._known(), fingerprint(self.names(), self.target.folder)
+        return known.get("what") == self.what and known["files"] == files
+
+    @property
+    def replaces(self) -> bool:
+        """Whether what was remembered last was to replace files that were exported before."""
+        return bool(self._known().get("replaces"))
 
     def remember(self, folder: Path) -> None:
         """Keep what is written in this folder, where the archive is open to write."""
         if self.shot.mode != "a":
             return
-        known, record = self._keeper.attrs.get("exports", {}), self._record(folder)
+        record = {**self._record(folder), "replaces": self.lies_otherwise()}
+        known = self._keeper.attrs.get("exports", {})
         self._keeper.update(exports=known | {str(self.target.path): record})
+
+    def _known(self) -> dict[str, Any]:
+        """What was remembered of an export to this target."""
+        return dict(self._keeper.attrs.get("exports", {}).get(str(self.target.path), {}))
 
     def _filled(self, version: Version, t: int, hole: np.ndarray) -> np.ndarray:
         """Return frame `t` as it is to be written; what is outside the hole means nothing."""

@@ -52,7 +52,8 @@ def export(
 
     The target is a movie's file name, a folder, or a pattern such as `plate.%04d.png`. A file, and
     a folder that is new, appears whole or not at all. What this version wrote before in the same
-    way is left as it is, where the archive is open to write and can remember it.
+    way is left as it is, and what it wrote in another way is replaced unless it was changed since,
+    where the archive is open to write and can remember it.
 
     Args:
         version: name of the result; None exports the original frames, or the shot's own mask.
@@ -163,7 +164,8 @@ def _finished(job: Delivery) -> bool:
     target = job.target
     halfway = job.lies_in(target.partial, target.folder)
     arrived = [name for name in job.names() if not (target.partial / name).exists()]
-    _check_free(job, arrived if halfway else ())
+    replaced = job.replaces if halfway else job.lies_otherwise()
+    _check_free(job, job.names() if replaced else arrived if halfway else ())
     if halfway:
         target.publish(target.partial)
     return halfway
@@ -231,5 +233,5 @@ def _file(source: Source, number: int) -> str:
 def _side_by_side(work: Callable[[Item], None], items: Iterable[Item]) -> Iterator[int]:
     """Do the work for all items on a few threads; yield how many are done."""
     threads = min(8, os.cpu_count() or 1)
-    for done, _ in enumerate(in_order(work, items, threads), 1):
+    for done, _ in enumerate(in_order(work, items, threads, ahead=threads), 1):
         yield done

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 
@@ -63,6 +64,17 @@ def test_what_lies_in_the_hole_has_no_influence(fill: Fill, dtype: str) -> None:
     if dtype == "float32":
         other[hole] = np.nan
     assert np.array_equal(fill(picture, hole), fill(other, hole))
+
+
+def test_values_that_are_no_numbers_beside_the_hole_do_not_reach_into_it() -> None:
+    picture, hole = quantised(scene(), "float32"), rectangle()
+    rim = cv2.dilate(hole.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~hole
+    rim[:, ::2] = False
+    picture[rim] = np.nan
+    picture[0, 0, 0] = np.inf
+    filled = telea(picture, hole)
+    assert np.abs(filled - scene())[hole].mean() < 0.15
+    assert np.array_equal(filled[~hole], picture[~hole], equal_nan=True)
 
 
 def test_a_small_hole_is_filled_as_in_a_part_of_the_picture(fill: Fill) -> None:

@@ -252,12 +252,30 @@ def test_a_retouch_is_seen_in_the_fill_alone_too(archive, sequence, tmp_path):
 
 
 def test_an_export_with_another_retouch_is_another_export(archive, sequence, tmp_path):
-    shot = filled(shot_of(archive, sequence(noise(3, 20, 30, 3)), square(3, 20, 30))).shot
-    list(export(shot, "one", tmp_path / "out", retouch=inverted()))
-    assert list(export(shot, "one", tmp_path / "out", retouch=inverted())) == [3]
-    for other in (None, inverted("twice")):
-        with pytest.raises(InputError, match="exists"):
-            list(export(shot, "one", tmp_path / "out", retouch=other))
+    version = filled(shot_of(archive, sequence(noise(3, 20, 30, 3)), square(3, 20, 30)))
+    for retouch in (inverted(), None, inverted("again")):
+        assert list(export(version.shot, "one", tmp_path / "out", retouch=retouch)) == [1, 2, 3]
+        assert list(export(version.shot, "one", tmp_path / "out", retouch=retouch)) == [3]
+        same = np.array_equal(pixels_of(tmp_path / "out"), results_of(version))
+        assert same == (retouch is None)
+
+
+@pytest.mark.parametrize("target", ["out", "out.mkv", "c.####.png"])
+def test_a_version_replaces_what_it_wrote_but_nothing_that_was_changed(
+    archive, movie, tmp_path, target
+):
+    shot = filled(shot_of(archive, movie, square(6, 48, 64))).shot
+    (tmp_path / "to").mkdir()
+    place = tmp_path / "to" / target
+    list(export(shot, "one", place))
+    list(export(shot, "one", place, retouch=inverted()))
+    written = sorted(f for f in (tmp_path / "to").rglob("*") if f.is_file())
+    written[0].write_bytes(b"painted over")
+    with pytest.raises(InputError, match="exists"):
+        list(export(shot, "one", place))
+    with pytest.raises(InputError, match="exists"):
+        list(export(shot, "one", place, what="mask"))
+    assert written[0].read_bytes() == b"painted over"
 
 
 @pytest.mark.parametrize("target", ["out", "out.mkv", "roto.####.tif"])
@@ -382,6 +400,18 @@ def test_an_export_killed_as_it_is_published_is_published_by_the_next(
     assert list(export(version.shot, "one", tmp_path / target)) == [2]
     np.testing.assert_array_equal(pixels_of(folder), results_of(version))
     assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_replacement_killed_as_it_is_published_is_published_by_the_next(
+    archive, sequence, tmp_path, monkeypatch, moved
+):
+    version = filled(shot_of(archive, sequence(noise(3, 20, 30, 3)), square(3, 20, 30)))
+    list(export(version.shot, "one", tmp_path / "out", retouch=inverted()))
+    killed_moving(monkeypatch, moved, export(version.shot, "one", tmp_path / "out"))
+    assert not np.array_equal(pixels_of(tmp_path / "out"), results_of(version))
+    assert list(export(version.shot, "one", tmp_path / "out")) == [3]
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out"), results_of(version))
 
 
 def test_an_export_killed_as_it_is_published_replaces_no_other_file(

@@ -18,19 +18,31 @@ def counted(begun: list[int]) -> Iterator[int]:
         yield item
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_results_come_in_the_items_order_and_few_are_taken_ahead(at_once):
+@pytest.mark.parametrize(("threads", "ahead"), [(1, 0), (3, 0), (2, 2)])
+def test_results_come_in_the_items_order_and_few_are_taken_ahead(threads, ahead):
     taken: list[int] = []
-    results = in_order(lambda item: item * item, counted(taken), at_once)
+    results = in_order(lambda item: item * item, counted(taken), threads, ahead=ahead)
     for asked, result in enumerate(results, 1):
         assert result == (asked - 1) ** 2
-        assert len(taken) <= asked + at_once
+        assert len(taken) <= asked + threads + ahead
     assert asked == 100
 
 
 def test_so_many_threads_work():
     barrier = threading.Barrier(3, timeout=PATIENCE_S)
     assert len(list(in_order(lambda _: barrier.wait(), range(6), 3))) == 6
+
+
+def test_threads_go_on_while_the_first_item_takes_its_time():
+    others_done = threading.Semaphore(0)
+
+    def work(item: int) -> bool:
+        if item:
+            others_done.release()
+            return True
+        return all(others_done.acquire(timeout=PATIENCE_S) for _ in range(3))
+
+    assert all(in_order(work, range(4), 2, ahead=2))
 
 
 def test_after_an_error_nothing_further_is_begun():
