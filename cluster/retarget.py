@@ -17,10 +17,12 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
+from cluster.regrain import regrain
 from cluster.running import exit_status
 from inpaint.overlay import Overlay, Upscaler
 from inpaint.retarget import lay_out
 from storage import Archive, InputError, Version
+from storage.delivery import Retouch
 from storage.export import remake
 from storage.masks import open_mask
 from storage.media import open_source
@@ -47,6 +49,7 @@ def retargeted(
     edge_px: float = 2.0,
     background: Upscaler | None = None,
     object: Upscaler | None = None,
+    retouch: Retouch | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield the frames of a finished version in another size, `(H, W, C)` of its dtype.
 
@@ -55,6 +58,7 @@ def retargeted(
     Args:
         size: height and width.
         edge_px, background, object: see `Overlay`.
+        retouch: of the result, before it is stretched.
 
     Raises:
         InputError: no mask shows an object.
@@ -66,7 +70,8 @@ def retargeted(
         raise InputError(f"{shot.url}: no object in any frame; name its masks with --mask")
     overlay = Overlay(layout, edge_px, background, object)
     for t, mask in enumerate(masks()):
-        yield overlay.frame(t, np.asarray(shot.frames[t]), version.result(t), mask)
+        result = version.result(t) if retouch is None else retouch.result(version, t)
+        yield overlay.frame(t, np.asarray(shot.frames[t]), result, mask)
 
 
 def _retarget(options: argparse.Namespace) -> int:
@@ -81,6 +86,7 @@ def _retarget(options: argparse.Namespace) -> int:
         edge_px=options.edge,
         background=upscaler if options.which != "object" else None,
         object=upscaler if options.which != "background" else None,
+        retouch=regrain(version, options.grain, seed=0),
     )
     how = {name: getattr(options, name) for name in ("codec", "crf", "fps", "source", "overwrite")}
     count = 0
@@ -178,6 +184,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--upscaler", metavar="MODULE:FUNCTION", help="enlarges by --scale")
     parser.add_argument("--which", choices=("object", "background", "both"), default="both")
+    parser.add_argument(
+        "--grain", type=_share, default=1.0, help="of the plate's, in the background's fill; 1"
+    )
     parser.add_argument("--codec", help="of a movie, e.g. ffv1, h264")
     parser.add_argument("--crf", type=float, help="quality of a movie; smaller is better")
     parser.add_argument("--fps", type=rate_argument, help="of a movie made of a sequence")
@@ -190,6 +199,16 @@ def _factor(text: str) -> int:
     if not text.isdecimal() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 2 on")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to 2")
+    return share
 
 
 def _pixels(text: str) -> int:

@@ -28,11 +28,18 @@ class Retouch:
     Attributes:
         name: what it is: an export made with another one is another export.
         apply: from the index of a frame, the result `(H, W, C)` and its hole `(H, W)` to the
-            result as it is to be written; it changes nothing outside the hole.
+            result as it is to be written; what it changes outside the hole is left out.
     """
 
     name: str
     apply: Callable[[int, np.ndarray, np.ndarray], np.ndarray]
+
+    def result(self, version: Version, t: int) -> np.ndarray:
+        """Return frame `t` of a version's result, `(H, W, C)`, touched inside the hole alone."""
+        result, hole = version.result(t), np.asarray(version.hole[t])
+        if not hole.any():
+            return result
+        return np.where(hole[..., None], self.apply(t, result, hole), result)
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ class Delivery:
         if self.version is None:
             return None
         hole = np.asarray(self.version.hole[t])
-        return Patch(self._filled(self.version, t, hole), hole) if hole.any() else None
+        return Patch(self._filled(self.version, t), hole) if hole.any() else None
 
     def picture(self, t: int) -> np.ndarray:
         """Return frame `t` as it is to be written, `(H, W, C)`."""
@@ -134,12 +141,14 @@ class Delivery:
             return np.where(hole, np.uint8(255), np.uint8(0))[..., None]
         if self.version is None:
             return np.asarray(self.shot.frames[t])
-        hole = np.asarray(self.version.hole[t])
         if self.what == "result":
-            return self._result(self.version, t, hole)
+            if self.retouch is None:
+                return self.version.result(t)
+            return self.retouch.result(self.version, t)
+        hole = np.asarray(self.version.hole[t])
         if self.what == "confidence":
             return np.where(hole, self.version.confidence[t], np.uint8(255))[..., None]
-        filled = self._filled(self.version, t, hole)
+        filled = self._filled(self.version, t)
         colours = filled[..., : 1 if filled.shape[-1] < 3 else 3]
         opaque = np.iinfo(filled.dtype).max if filled.dtype.kind == "u" else 1
         alpha = (hole * filled.dtype.type(opaque)).astype(filled.dtype)
@@ -171,17 +180,11 @@ class Delivery:
         """What was remembered of an export to this target."""
         return dict(self._keeper.attrs.get("exports", {}).get(str(self.target.path), {}))
 
-    def _filled(self, version: Version, t: int, hole: np.ndarray) -> np.ndarray:
+    def _filled(self, version: Version, t: int) -> np.ndarray:
         """Return frame `t` as it is to be written; what is outside the hole means nothing."""
         if self.retouch is None:
             return np.asarray(version.filled[t])
-        return self._result(version, t, hole)
-
-    def _result(self, version: Version, t: int, hole: np.ndarray) -> np.ndarray:
-        result = version.result(t)
-        if self.retouch is None or not hole.any():
-            return result
-        return np.where(hole[..., None], self.retouch.apply(t, result, hole), result)
+        return self.retouch.result(version, t)
 
     def _stored_names(self) -> list[str] | None:
         stored = self.shot.files.read(FILE_NAMES)
