@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from inpaint.grain import Grain, Pair, bands, measure
+from inpaint.grain import Grain, Pair, bands, measure, white
 from inpaint.tone import Tone
 from storage import Version
 from storage.delivery import Retouch
@@ -18,7 +18,7 @@ PAIRS = 8
 """Of frames that follow each other, in which a plate's grain is measured."""
 
 MOST = 65504.0
-"""The largest value of a float that is told from a larger one."""
+"""Floats from here on, in either direction, are given no grain."""
 
 
 def regrain(version: Version, share: float, seed: int) -> Retouch | None:
@@ -47,13 +47,14 @@ class _Regrain:
             grain = self._grain
         if grain is None:
             return result
-        changed, ends = result.copy(), (0.0, 1.0) if self._tone.dtype.startswith("uint") else None
-        for number, (near, inside) in enumerate(bands(hole)):
-            random = np.random.default_rng((self.seed, t, number))
+        changed, ends = result.copy(), (0.0, 1.0) if self._whole else None
+        for near, inside in bands(hole):
+            part = changed[near][..., : self._colours]
             encoded = self._tone.encode(result[near][..., : self._colours])
-            grained = grain.added(encoded, inside, random, self.share, ends)
-            touched = inside & (grained != encoded).any(-1)
-            changed[near][touched, : self._colours] = self._tone.decode(grained[touched])
+            noise = white(near, self._colours, grain.reach_px, (self.seed, t))
+            grained = grain.added(encoded, hole[near], noise, self.share, ends)
+            touched = inside[..., None] & (grained != encoded) & (np.abs(part) < MOST)
+            part[touched] = self._tone.decode(grained)[touched]
         return changed
 
     @cached_property
@@ -63,7 +64,11 @@ class _Regrain:
     @cached_property
     def _tone(self) -> Tone:
         dtype = self.version.shot.info.dtype
-        return Tone(dtype, float(np.iinfo(dtype).max) if dtype.startswith("uint") else MOST)
+        return Tone(dtype, float(np.iinfo(dtype).max) if self._whole else MOST)
+
+    @property
+    def _whole(self) -> bool:
+        return self.version.shot.info.dtype.startswith("uint")
 
     @property
     def _colours(self) -> int:

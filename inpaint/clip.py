@@ -239,7 +239,9 @@ def depth(mask: np.ndarray) -> np.ndarray:
 def around(mask: np.ndarray, margin_px: int) -> tuple[slice, slice]:
     """Return the rows and columns of a mask `(H, W)` with a pixel set, and some on every side."""
     rows, columns = (
-        slice(max(0, line[0] - margin_px), line[-1] + margin_px + 1)
-        for line in (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        slice(max(0, line[0] - margin_px), min(size, line[-1] + margin_px + 1))
+        for size, line in zip(
+            mask.shape, (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0)), strict=True
+        )
     )
     return rows, columns

@@ -49,18 +49,23 @@ class Grain:
     kernels: np.ndarray
     mix: np.ndarray
 
-    def noise(self, size: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-        """Return grain `(H, W, C)` of deviation 1 for a size of H and W."""
-        white = random.standard_normal((len(self.kernels), *size), np.float32)
-        pairs = zip(white, self.kernels, strict=True)
-        components = np.stack([cv2.filter2D(plane, -1, kernel) for plane, kernel in pairs], -1)
-        return np.asarray(components @ self.mix.T)
+    @property
+    def reach_px(self) -> int:
+        """How far the grain of a pixel depends on white noise around it."""
+        return self.kernels.shape[-1] // 2
+
+    def noise(self, white: np.ndarray) -> np.ndarray:
+        """Return grain `(H, W, C)` of deviation 1, of white noise that reaches around it."""
+        reach = self.reach_px
+        planes = zip(np.moveaxis(white, -1, 0), self.kernels, strict=True)
+        components = np.stack([cv2.filter2D(plane, -1, kernel) for plane, kernel in planes], -1)
+        return np.asarray(components[reach:-reach, reach:-reach] @ self.mix.T)
 
     def added(
         self,
         picture: np.ndarray,
         hole: np.ndarray,
-        random: np.random.Generator,
+        white: np.ndarray,
         share: float = 1.0,
         ends: tuple[float, float] | None = None,
     ) -> np.ndarray:
@@ -69,6 +74,7 @@ class Grain:
         Args:
             picture: `(H, W, C)` float32, filled.
             hole: `(H, W)` bool.
+            white: noise `(H + 2 R, W + 2 R, C)` float32, R being `reach_px`.
             share: of what it lacks.
             ends: the least and the largest value there is: what is clipped has no grain.
 
@@ -81,7 +87,7 @@ class Grain:
             smooth = _smooth(finite)
             room = np.minimum(smooth - ends[0], ends[1] - smooth)
             strength = np.minimum(strength, room.clip(0) / 2)
-        grained = picture + self.noise(hole.shape, random) * strength
+        grained = picture + self.noise(white) * strength
         return np.where(hole[..., None] & np.isfinite(picture), grained, picture)
 
     def _lacking(self, picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -105,13 +111,27 @@ class Grain:
 
 
 def bands(hole: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
-    """Cut a hole into bands of rows; yield the region around each, and the hole `(h, w)` in it."""
+    """Cut a hole into bands of rows; yield the region around each, and its part `(h, w)` in it."""
     for top in range(0, len(hole), BAND_PX):
         inside = np.zeros_like(hole)
         inside[top : top + BAND_PX] = hole[top : top + BAND_PX]
         if inside.any():
             region = around(inside, NEARBY_PX)
             yield region, inside[region]
+
+
+def white(
+    region: tuple[slice, slice], channels: int, reach_px: int, seed: tuple[int, ...]
+) -> np.ndarray:
+    """Return white noise for a region of a frame and around it, the same wherever regions meet."""
+    rows, columns = region
+    width = columns.stop + 2 * reach_px
+    return np.stack(
+        [
+            np.random.default_rng((*seed, row)).standard_normal((width, channels), np.float32)
+            for row in range(rows.start, rows.stop + 2 * reach_px)
+        ]
+    )[:, columns.start :]
 
 
 def measure(pairs: Iterable[Pair]) -> Grain | None:

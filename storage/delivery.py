@@ -16,7 +16,7 @@ from storage.mask_versions import MaskVersion
 from storage.shots import Shot, Version
 from storage.sources import InputError, Patch, SourceInfo
 from storage.stills import delivery_suffix
-from storage.targets import Target, fingerprint
+from storage.targets import Target, fingerprint, stamp
 
 What = Literal["result", "fill", "confidence", "mask"]
 
@@ -156,28 +156,41 @@ class Delivery:
 
     def lies_in(self, *folders: Path) -> bool:
         """Return whether the files there, in the first folder that has each, are this export's."""
-        return {**self._known(), "replaces": None} == {**self._record(*folders), "replaces": None}
+        found = {key: value for key, value in self._known().items() if key != "moving"}
+        return found == self._record(*folders)
 
-    def lies_otherwise(self) -> bool:
-        """Return whether the target is as this version wrote it last, in whatever form."""
-        known, files = self._known(), fingerprint(self.names(), self.target.folder)
-        return known.get("what") == self.what and known["files"] == files
-
-    @property
-    def replaces(self) -> bool:
-        """Whether what was remembered last was to replace files that were exported before."""
-        return bool(self._known().get("replaces"))
+    def replaceable(self) -> list[str]:
+        """Return the names at the target under which lies what this version wrote, in any form."""
+        known, names, folder = self._known(), self.names(), self.target.folder
+        if self.shot.mode != "a" or known.get("what") != self.what:
+            return []
+        if known["files"] == fingerprint(names, folder):
+            return names
+        moving = known.get("moving", {})
+        return [name for name in names if (stamp(folder / name) or None) in moving.get(name, ())]
 
     def remember(self, folder: Path) -> None:
-        """Keep what is written in this folder, where the archive is open to write."""
-        if self.shot.mode != "a":
-            return
-        record = {**self._record(folder), "replaces": self.lies_otherwise()}
-        known = self._keeper.attrs.get("exports", {})
-        self._keeper.update(exports=known | {str(self.target.path): record})
+        """Keep what is written in this folder and about to be moved to its place.
+
+        Only where the archive is open to write. Of each file is kept what it is to replace, too, so
+        that it is known on whichever way it is stopped.
+        """
+        ours = self.replaceable()
+        before = {name: stamp(self.target.folder / name) for name in ours}
+        moving = {name: [before.get(name), stamp(folder / name)] for name in self.names()}
+        self._keep({**self._record(folder), "moving": moving})
+
+    def arrived(self) -> None:
+        """Say that what was remembered lies in its place."""
+        self._keep(self._record(self.target.folder))
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        if self.shot.mode == "a":
+            known = self._keeper.attrs.get("exports", {})
+            self._keeper.update(exports=known | {str(self.target.path): record})
 
     def _known(self) -> dict[str, Any]:
-        """What was remembered of an export to this target."""
+        """What was kept of an export to this target."""
         return dict(self._keeper.attrs.get("exports", {}).get(str(self.target.path), {}))
 
     def _filled(self, version: Version, t: int) -> np.ndarray:

@@ -88,8 +88,11 @@ def export(
         original = _same_source(job, source) if job.patches else None
         with job.target.being_written() as folder:
             yield from _write(job, folder, original, codec, crf, fps)
+            if not overwrite:  # writing takes its time
+                _check_free(job, job.replaceable())
             job.remember(folder)
         job.target.publish(folder)
+        job.arrived()
 
 
 def remake(
@@ -149,9 +152,8 @@ def remake(
                         yield written
             else:
                 files = (folder / name for name in names)
-                yield from _side_by_side(
-                    lambda pair: write_image(*pair, like=info), zip(files, pictures, strict=True)
-                )
+                pairs = zip(files, pictures, strict=True)
+                yield from _side_by_side(lambda pair: write_image(*pair, like=info), pairs, 0)
         job.target.publish(folder)
 
 
@@ -163,11 +165,11 @@ def _finished(job: Delivery) -> bool:
     """
     target = job.target
     halfway = job.lies_in(target.partial, target.folder)
-    arrived = [name for name in job.names() if not (target.partial / name).exists()]
-    replaced = job.replaces if halfway else job.lies_otherwise()
-    _check_free(job, job.names() if replaced else arrived if halfway else ())
+    moved = [name for name in job.names() if not (target.partial / name).exists()]
+    _check_free(job, [*(moved if halfway else ()), *job.replaceable()])
     if halfway:
         target.publish(target.partial)
+        job.arrived()
     return halfway
 
 
@@ -230,8 +232,10 @@ def _file(source: Source, number: int) -> str:
     return source.files[number]
 
 
-def _side_by_side(work: Callable[[Item], None], items: Iterable[Item]) -> Iterator[int]:
+def _side_by_side(
+    work: Callable[[Item], None], items: Iterable[Item], ahead: int = 8
+) -> Iterator[int]:
     """Do the work for all items on a few threads; yield how many are done."""
     threads = min(8, os.cpu_count() or 1)
-    for done, _ in enumerate(in_order(work, items, threads, ahead=threads), 1):
+    for done, _ in enumerate(in_order(work, items, threads, ahead=ahead), 1):
         yield done

@@ -124,9 +124,16 @@ def fingerprint(names: Sequence[str], *folders: Path) -> str:
         file = next((at / name for at in folders if (at / name).is_file()), None)
         if file is None:
             return ""
-        stat = file.stat()
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        digest.update(f"{name} {stamp(file)}\n".encode())
     return digest.hexdigest()
+
+
+def stamp(file: Path) -> str:
+    """Size and modification time of a file; empty where there is none."""
+    if not file.is_file():
+        return ""
+    stat = file.stat()
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def _digits(found: re.Match[str]) -> int:

@@ -11,6 +11,8 @@ from job_fakes import failures, quick, result, run, write_shot
 
 from cluster.backlog import ShotSpec
 from cluster.config import Config, ConfigError
+from cluster.regrain import regrain
+from storage import Archive
 from storage.media import open_source
 
 COUNT, HEIGHT, WIDTH = 4, 96, 128
@@ -83,6 +85,21 @@ def test_every_frame_has_grain_of_its_own_and_every_run_the_same(tmp_path):
         (made[0][t].astype(int) - stored.result(t))[holes()[t]].ravel() for t in (0, 1)
     )
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.1
+
+
+def test_what_is_brighter_than_grain_is_measured_in_stays_as_it_is(tmp_path):
+    shot = write(tmp_path / "one", plate("float16"))
+    assert failures(run(tmp_path / "archive", by(1), shot)) == {}
+    version = Archive.open(str(tmp_path / "archive"), "a").shot("one").version("v001")
+    retouch = regrain(version, 1, 0)
+    assert retouch is not None
+    bright = version.result(0).astype(np.float32)
+    bright[40:50, 50:60] = 2e5
+    bright[60, 60] = np.inf, 0.4, 0.4
+    made = retouch.apply(0, bright, holes()[0])
+    assert (made[40:50, 50:60] == 2e5).all()
+    assert np.isinf(made[60, 60, 0])
+    assert (made[60:70, 80:90] != bright[60:70, 80:90]).any()
 
 
 def test_a_plate_without_grain_gets_none(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from inpaint.grain import Grain, Pair, bands, measure
+from inpaint.grain import white as white_noise
 
 SIZE = (192, 320)
 HOLE = np.zeros(SIZE, bool)
@@ -38,6 +39,11 @@ def soft(deviation: float) -> Noise:
         return np.asarray(blurred * (deviation / blurred.std()))
 
     return noise
+
+
+def drawn(seed: int, channels: int = 3) -> np.ndarray:
+    """White noise for grain on a picture."""
+    return white_noise((slice(0, SIZE[0]), slice(0, SIZE[1])), channels, 7, (seed,))
 
 
 def filmed(scene: np.ndarray, noise: Noise, pairs: int = 4, seed: int = 0) -> Iterator[Pair]:
@@ -96,7 +102,7 @@ def test_grain_eight_times_as_strong_in_the_light_is_followed():
 def test_grain_is_made_as_coarse_as_it_was_found():
     random = np.random.default_rng(1)
     for kind in (white, soft):
-        made = measured(ramp(), kind(0.02)).noise(SIZE, random)
+        made = measured(ramp(), kind(0.02)).noise(drawn(1))
         assert made.std() == pytest.approx(1, rel=0.05)
         assert neighbours(made) == pytest.approx(neighbours(kind(1)(random)), abs=0.1)
 
@@ -107,7 +113,7 @@ def test_channels_vary_together_as_they_did():
         return together + apart * np.float32([1, 1, 0])
 
     found = np.corrcoef(noise(np.random.default_rng(2)).reshape(-1, 3).T)
-    made = measured(ramp(), noise).noise(SIZE, np.random.default_rng(3))
+    made = measured(ramp(), noise).noise(drawn(3))
     assert np.corrcoef(made.reshape(-1, 3).T) == pytest.approx(found, abs=0.05)
 
 
@@ -176,9 +182,7 @@ def test_black_bars_and_burnt_out_skies_say_nothing_of_the_grain():
 def test_what_is_clipped_is_given_none():
     filled = np.ones_like(ramp())
     filled[:, :, 0], filled[:, :, 1] = 0, 0.5
-    made = measured(ramp(), white(0.02)).added(
-        filled, HOLE, np.random.default_rng(1), ends=(0.0, 1.0)
-    )
+    made = measured(ramp(), white(0.02)).added(filled, HOLE, drawn(1), ends=(0.0, 1.0))
     assert np.array_equal(made[..., [0, 2]], filled[..., [0, 2]])
     assert made[HOLE][:, 1].std() == pytest.approx(0.02, rel=0.2)
 
@@ -206,7 +210,7 @@ def test_a_smooth_fill_gets_the_grain_around_it(channels):
     filled = ramp(channels) + noise(np.random.default_rng(7))
     around = fine(filled, ~HOLE)
     filled[HOLE] = ramp(channels)[HOLE]
-    grained = measured(ramp(channels), noise).added(filled, HOLE, np.random.default_rng(8))
+    grained = measured(ramp(channels), noise).added(filled, HOLE, drawn(8, channels))
     assert fine(grained, HOLE) == pytest.approx(around, rel=0.15)
     assert np.array_equal(grained[~HOLE], filled[~HOLE])
 
@@ -216,7 +220,7 @@ def test_a_thin_hole_gets_as_much_as_a_wide_one(width):
     filled, wire = ramp() + white(0.02)(np.random.default_rng(7)), np.zeros(SIZE, bool)
     wire[40 : 40 + width] = True
     filled[wire] = ramp()[wire]
-    grained = measured(ramp(), white(0.02)).added(filled, wire, np.random.default_rng(8))
+    grained = measured(ramp(), white(0.02)).added(filled, wire, drawn(8))
     assert (grained - ramp())[wire].std() == pytest.approx(0.02, rel=0.15)
 
 
@@ -232,25 +236,31 @@ def test_bands_hold_every_pixel_of_a_hole_once():
     assert list(bands(np.zeros_like(hole))) == []
 
 
+def test_where_regions_of_a_frame_meet_their_grain_is_the_same():
+    grain = measured(ramp(), soft(0.02))
+    regions = (slice(0, 273), slice(40, 300)), (slice(239, 512), slice(100, 200))
+    above, below = (
+        grain.noise(white_noise(region, 3, grain.reach_px, (1, 2))) for region in regions
+    )
+    assert (above.shape, below.shape) == ((273, 260, 3), (273, 100, 3))
+    assert above[239:, 60:160] == pytest.approx(below[:34], abs=1e-5)
+
+
 def test_a_share_of_it_is_given_where_a_share_is_asked_for():
     grain = measured(ramp(), soft(0.02))
-    whole, half = (
-        grain.added(ramp(), HOLE, np.random.default_rng(8), share) - ramp() for share in (1.0, 0.5)
-    )
+    whole, half = (grain.added(ramp(), HOLE, drawn(8), share) - ramp() for share in (1.0, 0.5))
     assert half == pytest.approx(whole / 2, abs=1e-6)
 
 
 def test_a_fill_that_has_grain_is_given_no_more():
     filled = ramp() + soft(0.02)(np.random.default_rng(7))
-    grained = measured(ramp(), soft(0.02)).added(filled, HOLE, np.random.default_rng(8))
+    grained = measured(ramp(), soft(0.02)).added(filled, HOLE, drawn(8))
     assert fine(grained, HOLE) == pytest.approx(fine(filled, HOLE), rel=0.1)
 
 
 def test_the_same_randomness_gives_the_same_grain():
     grain = measured(ramp(), soft(0.02))
-    once, again, other = (
-        grain.added(ramp(), HOLE, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
+    once, again, other = (grain.added(ramp(), HOLE, drawn(seed)) for seed in (1, 1, 2))
     assert np.array_equal(once, again)
     assert (
         abs(np.corrcoef((once - ramp())[HOLE].ravel(), (other - ramp())[HOLE].ravel())[0, 1]) < 0.05
@@ -262,7 +272,7 @@ def test_pixels_without_a_number_around_the_hole_do_no_harm():
     filled[30:40, 50:60] = np.nan
     filled[30:40, 60:70] = np.inf
     filled[50, 70] = np.nan
-    grained = measured(ramp(), soft(0.02)).added(filled, HOLE, np.random.default_rng(1))
+    grained = measured(ramp(), soft(0.02)).added(filled, HOLE, drawn(1))
     assert np.array_equal(np.isfinite(grained), np.isfinite(filled))
     assert np.array_equal(grained[~HOLE], filled[~HOLE], equal_nan=True)
 
@@ -270,4 +280,4 @@ def test_pixels_without_a_number_around_the_hole_do_no_harm():
 def test_a_frame_without_a_hole_stays_as_it_is():
     grain = measured(ramp(), soft(0.02))
     none = np.zeros(SIZE, bool)
-    assert np.array_equal(grain.added(ramp(), none, np.random.default_rng(1)), ramp())
+    assert np.array_equal(grain.added(ramp(), none, drawn(1)), ramp())

@@ -260,24 +260,6 @@ def test_an_export_with_another_retouch_is_another_export(archive, sequence, tmp
         assert same == (retouch is None)
 
 
-@pytest.mark.parametrize("target", ["out", "out.mkv", "c.####.png"])
-def test_a_version_replaces_what_it_wrote_but_nothing_that_was_changed(
-    archive, movie, tmp_path, target
-):
-    shot = filled(shot_of(archive, movie, square(6, 48, 64))).shot
-    (tmp_path / "to").mkdir()
-    place = tmp_path / "to" / target
-    list(export(shot, "one", place))
-    list(export(shot, "one", place, retouch=inverted()))
-    written = sorted(f for f in (tmp_path / "to").rglob("*") if f.is_file())
-    written[0].write_bytes(b"painted over")
-    with pytest.raises(InputError, match="exists"):
-        list(export(shot, "one", place))
-    with pytest.raises(InputError, match="exists"):
-        list(export(shot, "one", place, what="mask"))
-    assert written[0].read_bytes() == b"painted over"
-
-
 @pytest.mark.parametrize("target", ["out", "out.mkv", "roto.####.tif"])
 def test_a_mask_is_white_in_the_hole_and_comes_back_as_it_was(archive, movie, tmp_path, target):
     holes = square(6, 48, 64)
@@ -402,16 +384,102 @@ def test_an_export_killed_as_it_is_published_is_published_by_the_next(
     assert len(list(folder.iterdir())) == 2
 
 
-@pytest.mark.parametrize("moved", [0, 1])
-def test_a_replacement_killed_as_it_is_published_is_published_by_the_next(
-    archive, sequence, tmp_path, monkeypatch, moved
-):
+TARGETS = {
+    "out": ("out", "plate.0101.png"),
+    "out.mkv": ("", "out.mkv"),
+    "c.####.png": ("", "c.0101.png"),
+}
+
+
+@pytest.fixture
+def delivered(archive, sequence, tmp_path, request):
+    """A version, exported inverted to the target asked for, and the last of its files."""
     version = filled(shot_of(archive, sequence(noise(3, 20, 30, 3)), square(3, 20, 30)))
-    list(export(version.shot, "one", tmp_path / "out", retouch=inverted()))
-    killed_moving(monkeypatch, moved, export(version.shot, "one", tmp_path / "out"))
-    assert not np.array_equal(pixels_of(tmp_path / "out"), results_of(version))
-    assert list(export(version.shot, "one", tmp_path / "out")) == [3]
-    np.testing.assert_array_equal(pixels_of(tmp_path / "out"), results_of(version))
+    (tmp_path / "to").mkdir()
+    target = tmp_path / "to" / request.param
+    list(export(version.shot, "one", target, fps=Fraction(25), retouch=inverted()))
+    folder, name = TARGETS[request.param]
+    return version, target, tmp_path / "to" / folder / name.replace("101", "103")
+
+
+def other(version, target, **how):
+    return export(version.shot, "one", target, fps=Fraction(25), **how)
+
+
+KILLED = [("out", 0), ("out", 1), ("c.####.png", 0), ("c.####.png", 2), ("out.mkv", 0)]
+
+
+@pytest.mark.parametrize("delivered", TARGETS, indirect=True)
+def test_what_was_painted_over_is_not_replaced_nor_a_result_by_its_mask(delivered):
+    version, target, last = delivered
+    with pytest.raises(InputError, match="exists"):
+        list(other(version, target, what="mask"))
+    last.write_bytes(b"painted over")
+    with pytest.raises(InputError, match="exists"):
+        list(other(version, target))
+    assert last.read_bytes() == b"painted over"
+
+
+@pytest.mark.parametrize(("delivered", "moved"), KILLED, indirect=["delivered"])
+@pytest.mark.parametrize("then", [None, "inverted", "twice"])
+def test_whatever_follows_a_killed_replacement_ends_right(monkeypatch, delivered, moved, then):
+    version, target, last = delivered
+    killed_moving(monkeypatch, moved, other(version, target))
+    retouch = None if then is None else inverted(then)
+    assert list(other(version, target, retouch=retouch))[-1] == 3
+    back = pixels_of(target if target.exists() else last.parent)
+    assert np.array_equal(back, results_of(version)) == (then is None)
+    assert list(other(version, target, retouch=retouch)) == [3]
+
+
+@pytest.mark.parametrize(("delivered", "moved"), KILLED, indirect=["delivered"])
+def test_a_file_painted_over_after_a_kill_is_not_replaced(monkeypatch, delivered, moved):
+    version, target, last = delivered
+    killed_moving(monkeypatch, moved, other(version, target))
+    last.write_bytes(b"painted over")
+    for retouch in (None, inverted()):
+        with pytest.raises(InputError, match="exists"):
+            list(other(version, target, retouch=retouch))
+    assert last.read_bytes() == b"painted over"
+
+
+@pytest.mark.parametrize("delivered", TARGETS, indirect=True)
+def test_a_file_painted_over_while_another_export_is_written_is_not_replaced(delivered):
+    version, target, last = delivered
+    steps = other(version, target)
+    next(steps)
+    last.write_bytes(b"painted over")
+    with pytest.raises(InputError, match="exists"):
+        list(steps)
+    assert last.read_bytes() == b"painted over"
+
+
+@pytest.mark.parametrize("delivered", TARGETS, indirect=True)
+def test_after_a_disk_that_was_full_the_same_and_the_former_export_go_on(monkeypatch, delivered):
+    version, target, last = delivered
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr("storage.targets.os.fsync", full)
+        with pytest.raises(PlaceError, match="the disk is full"):
+            list(other(version, target))
+    for retouch in (inverted(), None):
+        assert list(other(version, target, retouch=retouch)) == [1, 2, 3]
+    assert np.array_equal(
+        pixels_of(target if target.exists() else last.parent), results_of(version)
+    )
+
+
+@pytest.mark.parametrize("delivered", TARGETS, indirect=True)
+def test_what_cannot_be_remembered_replaces_nothing(archive, delivered):
+    version, target, last = delivered
+    before = last.read_bytes()
+    shot = Archive.open(archive.url).shot(version.shot.name)
+    with pytest.raises(InputError, match="exists"):
+        list(export(shot, "one", target, fps=Fraction(25)))
+    assert last.read_bytes() == before
 
 
 def test_an_export_killed_as_it_is_published_replaces_no_other_file(
