@@ -156,8 +156,7 @@ class Delivery:
 
     def lies_in(self, *folders: Path) -> bool:
         """Return whether the files there, in the first folder that has each, are this export's."""
-        found = {key: value for key, value in self._known().items() if key != "moving"}
-        return found == self._record(*folders)
+        return _settled(self._known()) == self._record(*folders)
 
     def replaceable(self) -> list[str]:
         """Return the names at the target under which lies what this version wrote, in any form."""
@@ -182,7 +181,7 @@ class Delivery:
 
     def arrived(self) -> None:
         """Say that what was remembered lies in its place."""
-        self._keep(self._record(self.target.folder))
+        self._keep(_settled(self._known()))
 
     def _keep(self, record: dict[str, Any]) -> None:
         if self.shot.mode == "a":
@@ -211,6 +210,11 @@ class Delivery:
         touched = {} if self.retouch is None else {"retouch": self.retouch.name}
         files = fingerprint(self.names(), *folders)
         return {"what": self.what, **self.settings, **touched, "files": files}
+
+
+def _settled(record: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of an export when nothing is on the move."""
+    return {key: value for key, value in record.items() if key != "moving"}
 
 
 def _with_suffix(name: str, suffix: str) -> str:
