@@ -53,7 +53,8 @@ class _Regrain:
             encoded = self._tone.encode(result[near][..., : self._colours])
             noise = white(near, self._colours, grain.reach_px, (self.seed, t))
             grained = grain.added(encoded, hole[near], noise, self.share, ends)
-            touched = inside[..., None] & (grained != encoded) & (np.abs(part) < MOST)
+            measured = self._whole | (np.abs(part) < MOST)
+            touched = inside[..., None] & (grained != encoded) & measured
             part[touched] = self._tone.decode(grained)[touched]
         return changed
 
