@@ -73,8 +73,7 @@ class _Regrain:
 
     @property
     def _colours(self) -> int:
-        """How many channels are colours; alpha has no grain."""
-        return 1 if self.version.shot.info.channels < 3 else 3
+        return self.version.shot.info.colours  # alpha has no grain
 
     def _pairs(self) -> Iterator[Pair]:
         """Frames spread over the shot, each with the next one, outside the hole."""

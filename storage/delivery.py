@@ -123,7 +123,7 @@ class Delivery:
             grey = replace(info, channels=1, channel_names=("Y",), dtype="uint8", bit_depth=8)
             return replace(grey, pixel_format="", colour={})
         if self.what == "fill":
-            colours = info.channel_names[: 1 if info.channels < 3 else 3]
+            colours = info.channel_names[: info.colours]
             return replace(info, channels=len(colours) + 1, channel_names=(*colours, "A"))
         return info
 
@@ -149,7 +149,7 @@ class Delivery:
         if self.what == "confidence":
             return np.where(hole, self.version.confidence[t], np.uint8(255))[..., None]
         filled = self._filled(self.version, t)
-        colours = filled[..., : 1 if filled.shape[-1] < 3 else 3]
+        colours = filled[..., : self.shot.info.colours]
         opaque = np.iinfo(filled.dtype).max if filled.dtype.kind == "u" else 1
         alpha = (hole * filled.dtype.type(opaque)).astype(filled.dtype)
         return np.concatenate([colours, alpha[..., None]], axis=-1)

@@ -76,6 +76,11 @@ class SourceInfo:
     timecode: str | None = None
     audio: bool = False
 
+    @property
+    def colours(self) -> int:
+        """How many channels, the first ones, are colours; what follows is alpha."""
+        return 1 if self.channels < 3 else 3
+
 
 @dataclass(frozen=True)
 class Patch:
