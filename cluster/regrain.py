@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from inpaint.grain import Grain, Pair, bands, measure, white
+from inpaint.grain import Grain, Pair, bands, measure, white_noise
 from inpaint.tone import Tone
 from storage import Version
 from storage.delivery import Retouch
@@ -51,7 +51,7 @@ class _Regrain:
         for near, inside in bands(hole):
             part = changed[near][..., : self._colours]
             encoded = self._tone.encode(result[near][..., : self._colours])
-            noise = white(near, self._colours, grain.reach_px, (self.seed, t))
+            noise = white_noise(near, self._colours, grain.reach_px, (self.seed, t))
             grained = grain.added(encoded, hole[near], noise, self.share, ends)
             measured = self._whole | (np.abs(part) < MOST)
             touched = inside[..., None] & (grained != encoded) & measured

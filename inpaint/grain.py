@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -94,13 +95,14 @@ class Grain:
         """Return the deviation `(H, W)` that the hole falls short by around each of its pixels."""
         wanted = np.interp(_smooth(picture.mean(-1)), self.levels, self.deviations)
         wanted = wanted.astype(np.float32)
-        expected = wanted * self._fineness()
+        expected = wanted * self._fineness
         fine = np.minimum(np.abs(_fine(picture)).mean(-1), LOUDEST * expected)
         box, inside = (NEARBY_PX, NEARBY_PX), hole.astype(np.float32)
         there = cv2.blur(fine * inside, box) / np.maximum(cv2.blur(inside, box), 1e-6)
         held = (there / np.maximum(expected, 1e-12)).clip(0, 1)
         return np.asarray(wanted * np.sqrt(1 - np.square(held)))
 
+    @cached_property
     def _fineness(self) -> float:
         """Return the mean magnitude of what is fine in grain of deviation 1."""
         room = self.kernels.shape[-1]
@@ -120,7 +122,7 @@ def bands(hole: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:
             yield region, inside[region]
 
 
-def white(
+def white_noise(
     region: tuple[slice, slice], channels: int, reach_px: int, seed: tuple[int, ...]
 ) -> np.ndarray:
     """Return white noise for a region of a frame and around it, the same wherever regions meet."""
@@ -194,7 +196,7 @@ def _residuals(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
         before, since = (residuals.var((1, 2)).mean(-1) for residuals in (found, between))
         frozen = since <= LEAST**2
         if 2 * np.count_nonzero(frozen & told) > np.count_nonzero(told):
-            told &= False  # the same frame again
+            told[:] = False  # the same frame again
         told &= ~frozen
         found = np.where((since < before)[:, None, None, None], between, found)
     return found[told], here[told].mean((1, 2, 3))

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inpaint.grain import Grain, Pair, bands, measure
-from inpaint.grain import white as white_noise
+from inpaint.grain import Grain, Pair, bands, measure, white_noise
 
 SIZE = (192, 320)
 HOLE = np.zeros(SIZE, bool)
