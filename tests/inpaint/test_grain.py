@@ -148,7 +148,7 @@ def test_a_part_that_a_codec_froze_does_not_count():
     def frozen() -> Iterator[Pair]:
         for first, second, known in filmed(ramp(), white(0.02)):
             assert second is not None
-            second[:48] = first[:48]
+            second[:80] = first[:80]
             yield first, second, known
 
     grain = measure(frozen())

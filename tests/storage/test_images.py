@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import threading
 import weakref
 from collections.abc import Iterator
 from fractions import Fraction
@@ -401,3 +402,25 @@ def test_what_is_left_of_a_torn_sequence_needs_no_garbage_collector(tmp_path):
         assert read()() is None
     finally:
         gc.enable()
+
+
+def test_a_sequence_left_while_a_file_is_read_waits_for_no_file(tmp_path, monkeypatch):
+    for number in range(4):
+        write_image(tmp_path / f"a.{number}.png", np.zeros((8, 8, 3), np.uint8))
+    frames = open_source(str(tmp_path / "a.%d.png")).frames()
+    begun, let_go = threading.Event(), threading.Event()
+
+    def slow(path):
+        if not path.endswith("a.0.png"):
+            begun.set()
+            let_go.wait(10)
+        return read_image(path)
+
+    monkeypatch.setattr("storage.images.read_image", slow)
+    next(frames)
+    assert begun.wait(10)
+    leaving = threading.Thread(target=frames.close)
+    leaving.start()
+    leaving.join(5)
+    assert not leaving.is_alive()
+    let_go.set()
