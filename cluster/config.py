@@ -186,7 +186,7 @@ class Delivery(Options):
     crf: float | None = Field(None, ge=0, le=51)
     fps: Annotated[str, BeforeValidator(lambda value: str(value))] = "24"
     overwrite: bool = False
-    grain: float = Field(1, ge=0, le=2)
+    grain: float = Field(0, ge=0, le=2)
 
     @field_validator("fps")
     @classmethod

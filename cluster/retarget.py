@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--upscaler", metavar="MODULE:FUNCTION", help="enlarges by --scale")
     parser.add_argument("--which", choices=("object", "background", "both"), default="both")
     parser.add_argument(
-        "--grain", type=_share, default=1.0, help="of the plate's, in the background's fill; 1"
+        "--grain", type=_share, default=0.0, help="of the plate's, in the background's fill; 0"
     )
     parser.add_argument("--codec", help="of a movie, e.g. ffv1, h264")
     parser.add_argument("--crf", type=float, help="quality of a movie; smaller is better")

@@ -24,6 +24,7 @@ ALIKE = 1.6  # times the variance of another block is alike
 FLAT = 0.35  # of a level's blocks vary alike, or they show texture; in pure grain nearly all do
 QUIET = 0.375  # of the levels are taken to show grain and no texture
 STEEPEST = 4.0  # a level's deviation over theirs: what exceeds it is texture
+MOST = 0.06  # deviation: what varies by more is texture
 LEAST = 2e-4  # deviation: a twentieth of a step of 8 bits, where a codec has frozen a block
 SMOOTH_PX = 1.5  # finer than this is what a fill lacks, or has
 NEARBY_PX = 17  # side of the box in which that is looked at; no pixel further off matters
@@ -156,11 +157,12 @@ def measure(pairs: Iterable[Pair]) -> Grain | None:
         shown = [level[frames[level] == number] for number in range(len(found))]
         flat = [_plain(blocks, variances) for blocks in shown if len(blocks) >= FEWEST]
         sure = [blocks for blocks in flat if len(blocks)]
-        if 2 * len(sure) > len(flat):
+        if 2 * len(sure) <= len(flat):
+            continue
+        deviation = float(np.median([variances[blocks].mean() for blocks in sure]) ** 0.5)
+        if deviation <= MOST:
             levels.append(float(brightness[level].mean()))
-            deviations.append(
-                float(np.median([variances[blocks].mean() for blocks in sure]) ** 0.5)
-            )
+            deviations.append(deviation)
             used += sure
     if not levels:
         return None

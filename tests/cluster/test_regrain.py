@@ -125,8 +125,8 @@ def test_one_single_frame_is_enough(tmp_path):
     assert roughness(made, holes()) == pytest.approx(roughness(plate(), ~holes()), rel=0.2)
 
 
-def test_all_of_it_is_given_where_nothing_is_said():
-    assert Config().delivery.grain == 1
+def test_none_is_given_unless_it_is_asked_for():
+    assert Config().delivery.grain == 0
 
 
 @pytest.mark.parametrize("grain", ["-1", "3", "much"])

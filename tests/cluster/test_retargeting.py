@@ -79,7 +79,7 @@ def read(path: Path) -> np.ndarray:
 def test_in_its_own_size_the_object_comes_back_and_around_it_the_result(
     tmp_path: Path, shot: Version
 ) -> None:
-    assert retarget(tmp_path, "--width", "64", "--shrink", "2", "--grain", "0") == 0
+    assert retarget(tmp_path, "--width", "64", "--shrink", "2") == 0
     made, clean = read(tmp_path / "out"), np.stack([shot.result(t) for t in range(COUNT)])
     frames, holes = np.asarray(shot.shot.frames[:]), moving_hole(COUNT, HEIGHT, WIDTH)
     deep = holes & np.roll(holes, 1, 1) & np.roll(holes, -1, 1)
@@ -96,7 +96,7 @@ def test_the_background_is_given_the_plates_grain(tmp_path: Path) -> None:
     spec = write_shot(tmp_path / "plate", (90 + noise).astype(np.uint8), holes)
     finished(tmp_path, spec.source, spec.mask, 90)
     object_alone = ("--height", "96", "--shrink", "18")
-    for target, words, deviation in (("a", (), 5), ("b", ("--grain", "0"), 0)):
+    for target, words, deviation in (("a", ("--grain", "1"), 5), ("b", (), 0)):
         assert retarget(tmp_path, *object_alone, *words, target=target) == 0
         beside = read(tmp_path / target)[:, 34:46, 44:86].astype(float)
         assert beside.std() == pytest.approx(deviation, abs=0.7)

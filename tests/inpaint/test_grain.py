@@ -129,6 +129,10 @@ def test_moving_texture_beside_flat_parts_counts_little():
     assert grain.deviations.max() < 0.05
 
 
+def test_even_texture_that_moves_is_none_where_it_is_coarser_than_any_grain():
+    assert measure(filmed(ramp(), white(0.12))) is None
+
+
 def test_where_all_is_moving_texture_none_is_found():
     rough = cv2.GaussianBlur(texture(SIZE), (0, 0), 12)
     uneven = 0.01 * np.exp(3 * rough / rough.std())
